@@ -1,0 +1,151 @@
+package storage
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// The actor types of ActivityStreams 2.0 §3.3 that speak on this node or to it.
+const (
+	Person       = "Person"
+	Organization = "Organization"
+	Group        = "Group"
+	Application  = "Application"
+	Service      = "Service"
+)
+
+// Link is a named address on a profile.
+type Link struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+}
+
+// Field is a line of a profile, as `schema:PropertyValue` carries it; Value is safe HTML.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Actor speaks: a person, a co-op, the node itself, or any of these elsewhere.
+type Actor struct {
+	ID       ID `gorm:"primaryKey;autoIncrement:false"`
+	IRI      IRI
+	Type     string
+	Username string
+	Domain   string // "" on this node
+	Name     string
+	Summary  string // safe HTML
+	Source   string // what the summary was written as
+	URL      string
+
+	Inbox, SharedInbox, Outbox, Followers, Following, Featured IRI
+
+	IconURL, IconAlt, HeaderURL string
+
+	Locked, Bot, Discoverable, Indexable bool
+
+	Category            string
+	Place               string
+	Latitude, Longitude *float64
+	Hours               string
+	Links               []Link   `gorm:"serializer:json"`
+	Principles          []string `gorm:"serializer:json"` // of the International Cooperative Alliance, "1" to "7"
+	Fields              []Field  `gorm:"serializer:json"`
+	AlsoKnownAs         []IRI    `gorm:"serializer:json"`
+	MovedTo             IRI
+	Raw                 []byte // the document as received; nil on this node
+
+	PublishedAt, CreatedAt, UpdatedAt, FetchedAt time.Time
+	SuspendedAt, DeletedAt                       *time.Time
+}
+
+// Local reports whether the actor lives on this node.
+func (a *Actor) Local() bool { return a.Domain == "" }
+
+// Handle is @name@domain; host names this node for its own actors.
+func (a *Actor) Handle(host string) string {
+	if a.Domain != "" {
+		host = a.Domain
+	}
+	return "@" + a.Username + "@" + host
+}
+
+// ActorByIRI finds an actor by its id, or ErrNotFound.
+func (db *DB) ActorByIRI(ctx context.Context, iri IRI) (*Actor, error) {
+	var a Actor
+	return &a, translate(db.q(ctx).Where("iri = ?", iri).Take(&a).Error)
+}
+
+// ActorByID finds an actor by the id of its row, or ErrNotFound.
+func (db *DB) ActorByID(ctx context.Context, id ID) (*Actor, error) {
+	var a Actor
+	return &a, translate(db.q(ctx).Where("id = ?", id).Take(&a).Error)
+}
+
+// ActorsByID reads several actors, in no order; ids without an actor are left out.
+func (db *DB) ActorsByID(ctx context.Context, ids []ID) ([]Actor, error) {
+	var as []Actor
+	if len(ids) == 0 {
+		return as, nil
+	}
+	return as, translate(db.q(ctx).Where("id IN ?", ids).Find(&as).Error)
+}
+
+// LocalActor finds an actor of this node by name, in any case, or ErrNotFound. Deleted actors are found too.
+func (db *DB) LocalActor(ctx context.Context, username string) (*Actor, error) {
+	var a Actor
+	return &a, translate(db.q(ctx).Where("domain = '' AND lower(username) = ?", strings.ToLower(username)).Take(&a).Error)
+}
+
+// ActorByHandle finds an actor elsewhere by name and domain, both in lower case, or ErrNotFound.
+func (db *DB) ActorByHandle(ctx context.Context, username, domain string) (*Actor, error) {
+	var a Actor
+	return &a, translate(db.q(ctx).Where("domain = ? AND lower(username) = ?", strings.ToLower(domain), strings.ToLower(username)).
+		Order("id DESC").Take(&a).Error)
+}
+
+// ActorByFollowers finds the actor whose followers collection this is, or ErrNotFound.
+func (db *DB) ActorByFollowers(ctx context.Context, collection IRI) (*Actor, error) {
+	var a Actor
+	return &a, translate(db.q(ctx).Where("followers = ?", collection).Take(&a).Error)
+}
+
+// LocalActors lists this node's actors of one type ("" for all) that are not deleted, oldest first.
+func (db *DB) LocalActors(ctx context.Context, kind string) ([]Actor, error) {
+	q := db.q(ctx).Where("domain = '' AND deleted_at IS NULL")
+	if kind != "" {
+		q = q.Where("type = ?", kind)
+	}
+	var as []Actor
+	return as, translate(q.Order("id").Find(&as).Error)
+}
+
+// SaveActor inserts the actor, or replaces all that its row holds when the IRI is known; ID and CreatedAt are set to the row's.
+// ErrConflict when another actor of this node has the name.
+func (db *DB) SaveActor(ctx context.Context, a *Actor) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		now := tx.Now().UTC()
+		var old Actor
+		err := tx.q(ctx).Select("id", "created_at").Where("iri = ?", a.IRI).Take(&old).Error
+		a.UpdatedAt = now
+		if a.PublishedAt.IsZero() {
+			a.PublishedAt = now
+		}
+		if a.FetchedAt.IsZero() {
+			a.FetchedAt = now
+		}
+		if err == nil {
+			a.ID, a.CreatedAt = old.ID, old.CreatedAt
+			return translate(tx.q(ctx).Model(a).Select("*").Omit("id", "iri", "created_at").Updates(a).Error)
+		}
+		if err := translate(err); err != ErrNotFound {
+			return err
+		}
+		a.CreatedAt = now
+		if a.ID == 0 {
+			a.ID = tx.NewID()
+		}
+		return translate(tx.q(ctx).Create(a).Error)
+	})
+}

@@ -1,0 +1,269 @@
+package storage
+
+import (
+	"context"
+	"math/bits"
+	"time"
+
+	"gorm.io/gorm/clause"
+)
+
+// The states of a delivery.
+const (
+	DeliveryQueued = "queued"
+	DeliveryDone   = "done"
+	DeliveryDead   = "dead"
+)
+
+// Delivery is the duty to bring one activity to one inbox. It is written in the transaction that causes it.
+type Delivery struct {
+	ID         ID `gorm:"primaryKey;autoIncrement:false"`
+	ActivityID ID
+	Inbox      IRI
+	Host       string // of the inbox, with its port unless it is the scheme's own
+	ActorID    ID     // who signs
+	Object     IRI    // deliveries of one object to one host go out one after another
+	State      string
+	Attempts   int
+	NextAt     time.Time
+	LeaseUntil time.Time // a worker has it until then
+	LastStatus int       // HTTP status, 0 when there was no answer
+	LastError  string
+	CreatedAt  time.Time
+}
+
+// Host is what is known of another server's health.
+type Host struct {
+	Host           string `gorm:"primaryKey"`
+	Failures       int    // in a row
+	FirstFailureAt *time.Time
+	FailingDays    int
+	LastFailureAt  *time.Time
+	OpenUntil      *time.Time // the breaker: nothing is sent before
+	LastOKAt       *time.Time `gorm:"column:last_ok_at"`
+	UnavailableAt  *time.Time // failing for a week
+	Scheme         string     // the signature that it took last: "", "cavage" or "rfc9421"
+}
+
+// Claim is a delivery that the caller may try now, with what it needs.
+type Claim struct {
+	Delivery
+	Raw  []byte // the activity
+	Host Host   `gorm:"-"`
+}
+
+// Supersede says which queued deliveries of an object a new activity about it makes pointless.
+type Supersede int
+
+const (
+	SupersedeNone    Supersede = iota
+	SupersedeUpdates           // an Update replaces Updates that wait
+	SupersedeAll               // a Delete or Undo replaces what waits and was never tried
+)
+
+// Enqueue adds deliveries of one activity; an inbox that has it already is left alone.
+func (db *DB) Enqueue(ctx context.Context, ds []Delivery, s Supersede) error {
+	if len(ds) == 0 {
+		return nil
+	}
+	return db.Transaction(ctx, func(tx *DB) error {
+		now := tx.Now().UTC()
+		if s != SupersedeNone && ds[0].Object != "" {
+			q := tx.q(ctx).Model(&Delivery{}).Where("state = ? AND object = ? AND lease_until <= ?", DeliveryQueued, ds[0].Object, now)
+			if s == SupersedeUpdates {
+				q = q.Where("activity_id IN (SELECT id FROM activities WHERE object = ? AND type = 'Update')", ds[0].Object)
+			} else {
+				q = q.Where("attempts = 0")
+			}
+			if err := q.Updates(map[string]any{"state": DeliveryDone, "last_error": "superseded"}).Error; err != nil {
+				return translate(err)
+			}
+		}
+		for i := range ds {
+			d := &ds[i]
+			d.ID, d.State, d.CreatedAt, d.NextAt, d.LeaseUntil = tx.NewID(), DeliveryQueued, now, now, now
+		}
+		return translate(tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(ds, 200).Error)
+	})
+}
+
+// ClaimDeliveries leases up to limit deliveries that are due: not to the hosts in busy nor to those with an open breaker,
+// at most room(host) for each host, and of each object and host the oldest only. more says that there may be others.
+func (db *DB) ClaimDeliveries(ctx context.Context, busy []string, room func(Host) int, limit int, lease time.Duration) (claims []Claim, more bool, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		claims, more = nil, false
+		now := tx.Now().UTC()
+		var due []Claim
+		q := tx.q(ctx).Table("deliveries").Select("deliveries.*").
+			Joins("LEFT JOIN hosts ON hosts.host = deliveries.host").
+			Where("state = 'queued' AND next_at <= ? AND lease_until <= ? AND (open_until IS NULL OR open_until <= ?)", now, now, now).
+			Where(`NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.state = 'queued' AND e.host = deliveries.host AND e.object = deliveries.object
+				AND e.object <> '' AND e.id < deliveries.id)`)
+		if len(busy) > 0 {
+			q = q.Where("deliveries.host NOT IN ?", padded(busy))
+		}
+		err := q.Clauses(clause.Locking{Strength: "UPDATE", Table: clause.Table{Name: "deliveries"}, Options: "SKIP LOCKED"}).
+			Order("next_at, deliveries.id").Limit(limit).Find(&due).Error
+		if err != nil || len(due) == 0 {
+			return translate(err)
+		}
+		more = len(due) == limit
+		names, activities := map[string]bool{}, map[ID][]byte{}
+		for _, d := range due {
+			names[d.Delivery.Host] = true
+		}
+		var hs []Host
+		if err := tx.q(ctx).Where("host IN ?", padded(keys(names))).Find(&hs).Error; err != nil {
+			return translate(err)
+		}
+		known := make(map[string]Host, len(hs))
+		for _, h := range hs {
+			known[h.Host] = h
+		}
+		left, ids := map[string]int{}, []ID{}
+		for _, d := range due {
+			name := d.Delivery.Host
+			h, ok := known[name]
+			if !ok {
+				h = Host{Host: name}
+			}
+			if _, ok := left[name]; !ok {
+				left[name] = room(h)
+			}
+			if left[name] <= 0 {
+				continue
+			}
+			left[name]--
+			d.Host = h
+			d.Attempts++
+			ids = append(ids, d.ID)
+			activities[d.ActivityID] = nil
+			claims = append(claims, d)
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		var as []Activity
+		if err := tx.q(ctx).Select("id", "raw").Where("id IN ?", padded(keys(activities))).Find(&as).Error; err != nil {
+			return translate(err)
+		}
+		for _, a := range as {
+			activities[a.ID] = a.Raw
+		}
+		for i := range claims {
+			claims[i].Raw = activities[claims[i].ActivityID]
+		}
+		return translate(tx.q(ctx).Model(&Delivery{}).Where("id IN ?", padded(ids)).
+			Updates(map[string]any{"lease_until": now.Add(lease), "attempts": clause.Expr{SQL: "attempts + 1"}}).Error)
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return claims, more, nil
+}
+
+// padded repeats the last element up to a power of two, so that few statements are prepared.
+func padded[T any](in []T) []T {
+	n := 1 << bits.Len(uint(max(len(in)-1, 0)))
+	for len(in) < n {
+		in = append(in, in[len(in)-1])
+	}
+	return in
+}
+
+func keys[K comparable, V any](m map[K]V) []K {
+	out := make([]K, 0, len(m)+1)
+	for k := range m {
+		out = append(out, k)
+	}
+	return out
+}
+
+// FinishDelivery stores the outcome of a try: State, NextAt, LastStatus and LastError of d, and h unless it is nil.
+func (db *DB) FinishDelivery(ctx context.Context, d *Delivery, h *Host) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		d.LeaseUntil = tx.Now().UTC()
+		err := tx.q(ctx).Model(&Delivery{ID: d.ID}).Select("state", "next_at", "lease_until", "last_status", "last_error").Updates(d).Error
+		if err != nil || h == nil {
+			return translate(err)
+		}
+		return tx.SaveHost(ctx, h)
+	})
+}
+
+// ReleaseDelivery gives a claim back untried.
+func (db *DB) ReleaseDelivery(ctx context.Context, id ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Delivery{}).Where("id = ? AND state = 'queued'", id).
+			Updates(map[string]any{"lease_until": tx.Now().UTC(), "attempts": clause.Expr{SQL: "attempts - 1"}}).Error)
+	})
+}
+
+// DeliveryDue reports whether a claim would find anything: a queued delivery that is due, that nobody has, and whose host's
+// breaker is closed.
+func (db *DB) DeliveryDue(ctx context.Context) (bool, error) {
+	now := db.Now().UTC()
+	var ids []ID
+	err := db.q(ctx).Model(&Delivery{}).Where(`state = 'queued' AND next_at <= ? AND lease_until <= ?
+		AND NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.host = deliveries.host AND open_until > ?)`, now, now, now).Limit(1).Pluck("id", &ids).Error
+	return len(ids) > 0, translate(err)
+}
+
+// Deliveries lists deliveries in a state ("" for queued and dead), oldest first.
+func (db *DB) Deliveries(ctx context.Context, state string, limit int) ([]Delivery, error) {
+	q := db.q(ctx)
+	if state == "" {
+		q = q.Where("state <> 'done'")
+	} else {
+		q = q.Where("state = ?", state)
+	}
+	var ds []Delivery
+	return ds, translate(q.Order("id").Limit(limit).Find(&ds).Error)
+}
+
+// RetryDeliveries makes queued and dead deliveries due now and closes breakers: one by id, or all when id is 0. It says how many.
+func (db *DB) RetryDeliveries(ctx context.Context, id ID) (n int64, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		now := tx.Now().UTC()
+		q := tx.q(ctx).Model(&Delivery{}).Where("state <> 'done'")
+		hosts := tx.q(ctx).Model(&Host{}).Where("open_until IS NOT NULL OR unavailable_at IS NOT NULL")
+		if id != 0 {
+			q = q.Where("id = ?", id)
+			hosts = hosts.Where("host IN (SELECT host FROM deliveries WHERE id = ?)", id)
+		}
+		r := q.Updates(map[string]any{"state": DeliveryQueued, "next_at": now, "lease_until": now, "attempts": 0})
+		n = r.RowsAffected
+		if r.Error != nil {
+			return translate(r.Error)
+		}
+		return translate(hosts.Updates(map[string]any{"open_until": nil, "unavailable_at": nil, "failures": 0}).Error)
+	})
+	return n, err
+}
+
+// DropDeliveries forgets queued and dead deliveries: one by id, or all dead ones when id is 0. It says how many.
+func (db *DB) DropDeliveries(ctx context.Context, id ID) (n int64, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		q := tx.q(ctx).Where("state = 'dead'")
+		if id != 0 {
+			q = tx.q(ctx).Where("state <> 'done' AND id = ?", id)
+		}
+		r := q.Delete(&Delivery{})
+		n = r.RowsAffected
+		return translate(r.Error)
+	})
+	return n, err
+}
+
+// HostByName reads what is known of a server, or ErrNotFound.
+func (db *DB) HostByName(ctx context.Context, name string) (*Host, error) {
+	var h Host
+	return &h, translate(db.q(ctx).Where("host = ?", name).Take(&h).Error)
+}
+
+// SaveHost writes what is known of a server.
+func (db *DB) SaveHost(ctx context.Context, h *Host) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(h).Error)
+	})
+}

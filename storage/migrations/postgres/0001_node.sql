@@ -1,0 +1,274 @@
+-- +goose Up
+
+-- What the node knows of itself: origin, epoch, one-time codes.
+CREATE TABLE settings (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+);
+
+-- Everyone who can speak: people, co-ops, the node's own actors, and those of other servers.
+CREATE TABLE actors (
+  id            BIGINT PRIMARY KEY,
+  iri           TEXT NOT NULL UNIQUE,
+  type          TEXT NOT NULL,
+  username      TEXT NOT NULL,
+  domain        TEXT NOT NULL, -- '' on this node
+  name          TEXT NOT NULL,
+  summary       TEXT NOT NULL,
+  source        TEXT NOT NULL,
+  url           TEXT NOT NULL,
+  inbox         TEXT NOT NULL,
+  shared_inbox  TEXT NOT NULL,
+  outbox        TEXT NOT NULL,
+  followers     TEXT NOT NULL,
+  following     TEXT NOT NULL,
+  featured      TEXT NOT NULL,
+  icon_url      TEXT NOT NULL,
+  icon_alt      TEXT NOT NULL,
+  header_url    TEXT NOT NULL,
+  locked        BOOLEAN NOT NULL,
+  bot           BOOLEAN NOT NULL,
+  discoverable  BOOLEAN NOT NULL,
+  indexable     BOOLEAN NOT NULL,
+  category      TEXT NOT NULL,
+  place         TEXT NOT NULL,
+  latitude      DOUBLE PRECISION,
+  longitude     DOUBLE PRECISION,
+  hours         TEXT NOT NULL,
+  links         TEXT NOT NULL, -- JSON
+  principles    TEXT NOT NULL, -- JSON
+  fields        TEXT NOT NULL, -- JSON
+  also_known_as TEXT NOT NULL, -- JSON
+  moved_to      TEXT NOT NULL,
+  raw           BYTEA,
+  published_at  TIMESTAMPTZ NOT NULL,
+  created_at    TIMESTAMPTZ NOT NULL,
+  updated_at    TIMESTAMPTZ NOT NULL,
+  fetched_at    TIMESTAMPTZ NOT NULL,
+  suspended_at  TIMESTAMPTZ,
+  deleted_at    TIMESTAMPTZ
+);
+CREATE INDEX actors_handle ON actors (domain, username);
+CREATE UNIQUE INDEX actors_local_name ON actors (lower(username)) WHERE domain = '';
+CREATE INDEX actors_followers ON actors (followers);
+
+CREATE TABLE keys (
+  iri        TEXT PRIMARY KEY,
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  kind       TEXT NOT NULL,
+  public     TEXT NOT NULL,
+  private    TEXT NOT NULL, -- '' for actors elsewhere
+  created_at TIMESTAMPTZ NOT NULL,
+  retired_at TIMESTAMPTZ
+);
+CREATE INDEX keys_actor ON keys (actor_id);
+
+-- People who sign in; each has a Person actor of her own.
+CREATE TABLE users (
+  id            BIGINT PRIMARY KEY,
+  actor_id      BIGINT NOT NULL UNIQUE REFERENCES actors (id),
+  username      TEXT NOT NULL UNIQUE,
+  email         TEXT NOT NULL,
+  password_hash TEXT NOT NULL,
+  role          TEXT NOT NULL,
+  created_at    TIMESTAMPTZ NOT NULL,
+  suspended_at  TIMESTAMPTZ
+);
+
+CREATE TABLE members (
+  id         BIGINT PRIMARY KEY,
+  user_id    BIGINT NOT NULL REFERENCES users (id),
+  coop_id    BIGINT NOT NULL REFERENCES actors (id),
+  role       TEXT NOT NULL CHECK (role IN ('admin', 'treasurer', 'cashier', 'editor', 'member', 'observer')),
+  created_at TIMESTAMPTZ NOT NULL,
+  UNIQUE (coop_id, user_id, role)
+);
+CREATE INDEX members_user ON members (user_id);
+
+-- Who did what as whom. Append-only.
+CREATE TABLE acts (
+  id         BIGINT PRIMARY KEY,
+  user_id    BIGINT NOT NULL, -- 0: the operator, at the command line
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  kind       TEXT NOT NULL,
+  object     TEXT NOT NULL,
+  created_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX acts_actor ON acts (actor_id, id);
+
+CREATE TABLE invites (
+  id         BIGINT PRIMARY KEY,
+  code_hash  TEXT NOT NULL UNIQUE,
+  coop_id    BIGINT NOT NULL, -- 0: an invitation to the node alone
+  uses_left  BIGINT NOT NULL CHECK (uses_left >= 0),
+  created_by BIGINT NOT NULL,
+  created_at TIMESTAMPTZ NOT NULL,
+  expires_at TIMESTAMPTZ,
+  revoked_at TIMESTAMPTZ
+);
+
+CREATE TABLE tokens (
+  id         BIGINT PRIMARY KEY,
+  hash       TEXT NOT NULL UNIQUE,
+  user_id    BIGINT NOT NULL REFERENCES users (id),
+  actor_id   BIGINT NOT NULL REFERENCES actors (id), -- as whom
+  scopes     TEXT NOT NULL,
+  created_at TIMESTAMPTZ NOT NULL,
+  revoked_at TIMESTAMPTZ
+);
+
+CREATE TABLE follows (
+  id         BIGINT PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  target_id  BIGINT NOT NULL REFERENCES actors (id),
+  state      TEXT NOT NULL CHECK (state IN ('pending', 'accepted', 'rejected')),
+  created_at TIMESTAMPTZ NOT NULL,
+  UNIQUE (actor_id, target_id)
+);
+CREATE INDEX follows_target ON follows (target_id, state, id);
+
+CREATE TABLE posts (
+  id             BIGINT PRIMARY KEY,
+  iri            TEXT NOT NULL UNIQUE,
+  actor_id       BIGINT NOT NULL REFERENCES actors (id),
+  user_id        BIGINT NOT NULL, -- who wrote it, 0 elsewhere and for the operator
+  type           TEXT NOT NULL,
+  in_reply_to    TEXT NOT NULL,
+  in_reply_to_id BIGINT,
+  conversation   TEXT NOT NULL,
+  visibility     TEXT NOT NULL CHECK (visibility IN ('public', 'unlisted', 'private', 'direct')),
+  content        TEXT NOT NULL,
+  source         TEXT NOT NULL,
+  summary        TEXT NOT NULL,
+  sensitive      BOOLEAN NOT NULL,
+  language       TEXT NOT NULL,
+  url            TEXT NOT NULL,
+  attachments    TEXT NOT NULL, -- JSON
+  mentions       TEXT NOT NULL, -- JSON
+  tags           TEXT NOT NULL, -- JSON
+  raw            BYTEA,
+  published_at   TIMESTAMPTZ NOT NULL,
+  edited_at      TIMESTAMPTZ,
+  deleted_at     TIMESTAMPTZ
+);
+CREATE INDEX posts_actor ON posts (actor_id, id);
+CREATE INDEX posts_reply ON posts (in_reply_to) WHERE in_reply_to <> '';
+
+-- To whom a post speaks by name: the readers of a direct post.
+CREATE TABLE mentions (
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  post_id  BIGINT NOT NULL REFERENCES posts (id),
+  PRIMARY KEY (actor_id, post_id)
+);
+CREATE INDEX mentions_post ON mentions (post_id);
+
+CREATE TABLE hashtags (
+  name    TEXT NOT NULL,
+  post_id BIGINT NOT NULL REFERENCES posts (id),
+  PRIMARY KEY (name, post_id)
+);
+CREATE INDEX hashtags_post ON hashtags (post_id);
+
+CREATE TABLE notifications (
+  id         BIGINT PRIMARY KEY,
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  kind       TEXT NOT NULL,
+  from_id    BIGINT NOT NULL REFERENCES actors (id),
+  post_id    BIGINT NOT NULL, -- 0: about no post
+  created_at TIMESTAMPTZ NOT NULL,
+  read_at    TIMESTAMPTZ,
+  UNIQUE (actor_id, kind, from_id, post_id)
+);
+
+-- Every activity, as received or as sent; the bytes are evidence.
+CREATE TABLE activities (
+  id        BIGINT PRIMARY KEY,
+  iri       TEXT NOT NULL,
+  actor_iri TEXT NOT NULL,
+  type      TEXT NOT NULL,
+  object    TEXT NOT NULL,
+  digest    TEXT NOT NULL, -- of an Update's bytes: servers reuse its id
+  local     BOOLEAN NOT NULL,
+  public    BOOLEAN NOT NULL,
+  raw       BYTEA NOT NULL,
+  seen_at   TIMESTAMPTZ NOT NULL,
+  UNIQUE (iri, actor_iri, digest)
+);
+
+-- Ids that were deleted, so that they are never used again.
+CREATE TABLE tombstones (
+  iri        TEXT PRIMARY KEY,
+  actor_iri  TEXT NOT NULL,
+  created_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE deliveries (
+  id          BIGINT PRIMARY KEY,
+  activity_id BIGINT NOT NULL REFERENCES activities (id),
+  inbox       TEXT NOT NULL,
+  host        TEXT NOT NULL,
+  actor_id    BIGINT NOT NULL REFERENCES actors (id),
+  object      TEXT NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN ('queued', 'done', 'dead')),
+  attempts    BIGINT NOT NULL,
+  next_at     TIMESTAMPTZ NOT NULL,
+  lease_until TIMESTAMPTZ NOT NULL,
+  last_status BIGINT NOT NULL,
+  last_error  TEXT NOT NULL,
+  created_at  TIMESTAMPTZ NOT NULL,
+  UNIQUE (activity_id, inbox)
+);
+CREATE INDEX deliveries_due ON deliveries (next_at, id) WHERE state = 'queued';
+CREATE INDEX deliveries_host ON deliveries (host, object, id) WHERE state = 'queued';
+
+CREATE TABLE hosts (
+  host             TEXT PRIMARY KEY,
+  failures         BIGINT NOT NULL,
+  first_failure_at TIMESTAMPTZ,
+  failing_days     BIGINT NOT NULL,
+  last_failure_at  TIMESTAMPTZ,
+  open_until       TIMESTAMPTZ,
+  last_ok_at       TIMESTAMPTZ,
+  unavailable_at   TIMESTAMPTZ,
+  scheme           TEXT NOT NULL -- the signature that worked: '', cavage, rfc9421
+);
+
+CREATE TABLE jobs (
+  id          BIGINT PRIMARY KEY,
+  kind        TEXT NOT NULL,
+  payload     BYTEA NOT NULL,
+  attempts    BIGINT NOT NULL,
+  run_at      TIMESTAMPTZ NOT NULL,
+  lease_until TIMESTAMPTZ NOT NULL,
+  last_error  TEXT NOT NULL,
+  created_at  TIMESTAMPTZ NOT NULL,
+  dead_at     TIMESTAMPTZ
+);
+CREATE INDEX jobs_due ON jobs (run_at, id) WHERE dead_at IS NULL;
+
+-- +goose StatementBegin
+CREATE FUNCTION keep_acts() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'acts are append-only'; END $$;
+-- +goose StatementEnd
+CREATE TRIGGER acts_keep BEFORE UPDATE OR DELETE ON acts FOR EACH ROW EXECUTE FUNCTION keep_acts();
+
+-- +goose Down
+DROP TABLE jobs;
+DROP TABLE hosts;
+DROP TABLE deliveries;
+DROP TABLE tombstones;
+DROP TABLE activities;
+DROP TABLE notifications;
+DROP TABLE hashtags;
+DROP TABLE mentions;
+DROP TABLE posts;
+DROP TABLE follows;
+DROP TABLE tokens;
+DROP TABLE invites;
+DROP TABLE acts;
+DROP FUNCTION keep_acts();
+DROP TABLE members;
+DROP TABLE users;
+DROP TABLE keys;
+DROP TABLE actors;
+DROP TABLE settings;

@@ -1,0 +1,33 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm/clause"
+)
+
+// Notification tells an actor of this node what others did to it.
+type Notification struct {
+	ID        ID `gorm:"primaryKey;autoIncrement:false"`
+	ActorID   ID // who is told
+	Kind      string
+	FromID    ID
+	PostID    ID // 0: about no post
+	CreatedAt time.Time
+	ReadAt    *time.Time
+}
+
+// Notify tells once: the same news from the same actor about the same post is not told again.
+func (db *DB) Notify(ctx context.Context, n *Notification) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		n.ID, n.CreatedAt = tx.NewID(), tx.Now().UTC()
+		return translate(tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(n).Error)
+	})
+}
+
+// Notifications lists what an actor was told, newest first.
+func (db *DB) Notifications(ctx context.Context, actor ID, p Page) ([]Notification, error) {
+	var ns []Notification
+	return ns, translate(p.of(db.q(ctx).Where("actor_id = ?", actor)).Find(&ns).Error)
+}

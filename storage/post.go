@@ -1,0 +1,225 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// Who may read a post; the four words of the Mastodon API.
+const (
+	Public   = "public"
+	Unlisted = "unlisted"
+	Private  = "private" // followers only
+	Direct   = "direct"  // those mentioned only
+)
+
+// Attachment is a medium or a link that goes with a post.
+type Attachment struct {
+	URL       string `json:"url"`
+	MediaType string `json:"mediaType,omitempty"`
+	Name      string `json:"name,omitempty"` // alternative text
+	Width     int    `json:"width,omitempty"`
+	Height    int    `json:"height,omitempty"`
+	Blurhash  string `json:"blurhash,omitempty"`
+}
+
+// Mention names an actor in a post. ActorID is 0 when the actor is not known here.
+type Mention struct {
+	ActorID ID     `json:"actor"`
+	IRI     IRI    `json:"iri"`
+	Handle  string `json:"handle"` // @name@domain
+	URL     string `json:"url"`
+}
+
+// Post is something said: a Note here, and what other servers say in its place.
+type Post struct {
+	ID           ID `gorm:"primaryKey;autoIncrement:false"`
+	IRI          IRI
+	ActorID      ID
+	UserID       ID // who wrote it; 0 elsewhere, and for the operator
+	Type         string
+	InReplyTo    IRI
+	InReplyToID  *ID // when that post is here
+	Conversation string
+	Visibility   string
+	Content      string // safe HTML
+	Source       string // what the author typed; "" elsewhere
+	Summary      string // content warning, plain text
+	Sensitive    bool
+	Language     string
+	URL          string
+	Attachments  []Attachment `gorm:"serializer:json"`
+	Mentions     []Mention    `gorm:"serializer:json"`
+	Tags         []string     `gorm:"serializer:json"` // lower case, without #
+	Raw          []byte       // as received; nil on this node
+	PublishedAt  time.Time
+	EditedAt     *time.Time
+	DeletedAt    *time.Time // a tombstone: the id stays taken, the words are gone
+}
+
+// TableName keeps gorm from guessing: mentions are rows of their own beside the column.
+func (Post) TableName() string { return "posts" }
+
+// Page asks for part of a list that is sorted by falling id: below MaxID, above MinID, at most Limit (20 when 0).
+type Page struct {
+	MaxID, MinID ID
+	Limit        int
+}
+
+func (p Page) of(q *gorm.DB) *gorm.DB {
+	if p.MaxID > 0 {
+		q = q.Where("id < ?", p.MaxID)
+	}
+	if p.MinID > 0 {
+		q = q.Where("id > ?", p.MinID)
+	}
+	if p.Limit <= 0 {
+		p.Limit = 20
+	}
+	return q.Order("id DESC").Limit(p.Limit)
+}
+
+// SavePost inserts a post, or replaces what an edit may change when the IRI is known; ID is set to the row's.
+// ErrConflict when the IRI belongs to another author or to a deleted post.
+func (db *DB) SavePost(ctx context.Context, p *Post) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		var old Post
+		err := translate(tx.q(ctx).Select("id", "actor_id", "deleted_at").Where("iri = ?", p.IRI).Take(&old).Error)
+		switch {
+		case err == nil:
+			if old.ActorID != p.ActorID || old.DeletedAt != nil {
+				return ErrConflict
+			}
+			p.ID = old.ID
+			err = tx.q(ctx).Model(p).Select("content", "source", "summary", "sensitive", "language", "url", "attachments", "mentions", "tags", "raw", "edited_at").
+				Updates(p).Error
+			if err != nil {
+				return translate(err)
+			}
+			if err := tx.q(ctx).Where("post_id = ?", p.ID).Delete(&mentionRow{}).Error; err != nil {
+				return translate(err)
+			}
+			if err := tx.q(ctx).Where("post_id = ?", p.ID).Delete(&hashtagRow{}).Error; err != nil {
+				return translate(err)
+			}
+		case err == ErrNotFound:
+			if p.ID == 0 {
+				p.ID = tx.NewID()
+			}
+			if err := tx.q(ctx).Create(p).Error; err != nil {
+				return translate(err)
+			}
+		default:
+			return err
+		}
+		return tx.savePostRows(ctx, p)
+	})
+}
+
+type mentionRow struct{ ActorID, PostID ID }
+
+func (mentionRow) TableName() string { return "mentions" }
+
+type hashtagRow struct {
+	Name   string
+	PostID ID
+}
+
+func (hashtagRow) TableName() string { return "hashtags" }
+
+func (db *DB) savePostRows(ctx context.Context, p *Post) error {
+	for _, m := range p.Mentions {
+		if m.ActorID == 0 {
+			continue
+		}
+		if err := db.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&mentionRow{m.ActorID, p.ID}).Error; err != nil {
+			return translate(err)
+		}
+	}
+	for _, name := range p.Tags {
+		if err := db.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&hashtagRow{name, p.ID}).Error; err != nil {
+			return translate(err)
+		}
+	}
+	return nil
+}
+
+// PostByIRI finds a post by its id, deleted ones too, or ErrNotFound.
+func (db *DB) PostByIRI(ctx context.Context, iri IRI) (*Post, error) {
+	var p Post
+	return &p, translate(db.q(ctx).Where("iri = ?", iri).Take(&p).Error)
+}
+
+// PostByID finds a post by the id of its row, deleted ones too, or ErrNotFound.
+func (db *DB) PostByID(ctx context.Context, id ID) (*Post, error) {
+	var p Post
+	return &p, translate(db.q(ctx).Where("id = ?", id).Take(&p).Error)
+}
+
+// DeletePost leaves a tombstone: the id stays taken for ever, the words are gone.
+func (db *DB) DeletePost(ctx context.Context, id ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		err := tx.q(ctx).Model(&Post{}).Where("id = ?", id).Updates(map[string]any{
+			"content": "", "source": "", "summary": "", "attachments": "[]", "mentions": "[]", "tags": "[]", "raw": nil, "deleted_at": tx.Now().UTC(),
+		}).Error
+		if err != nil {
+			return translate(err)
+		}
+		if err := tx.q(ctx).Where("post_id = ?", id).Delete(&hashtagRow{}).Error; err != nil {
+			return translate(err)
+		}
+		if err := tx.q(ctx).Where("post_id = ?", id).Delete(&Notification{}).Error; err != nil {
+			return translate(err)
+		}
+		return translate(tx.q(ctx).Where("post_id = ?", id).Delete(&mentionRow{}).Error)
+	})
+}
+
+// DeletePostsOf leaves tombstones for all that an actor said.
+func (db *DB) DeletePostsOf(ctx context.Context, actor ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		var ids []ID
+		if err := tx.q(ctx).Model(&Post{}).Where("actor_id = ? AND deleted_at IS NULL", actor).Pluck("id", &ids).Error; err != nil {
+			return translate(err)
+		}
+		for _, id := range ids {
+			if err := tx.DeletePost(ctx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Mentioned reports whether a post speaks to an actor by name.
+func (db *DB) Mentioned(ctx context.Context, post, actor ID) (bool, error) {
+	var n int64
+	return n > 0, translate(db.q(ctx).Model(&mentionRow{}).Where("actor_id = ? AND post_id = ?", actor, post).Count(&n).Error)
+}
+
+// PostsBy lists an actor's posts of the given visibilities, newest first.
+func (db *DB) PostsBy(ctx context.Context, actor ID, visibilities []string, p Page) ([]Post, error) {
+	var ps []Post
+	return ps, translate(p.of(db.q(ctx).Where("actor_id = ? AND deleted_at IS NULL AND visibility IN ?", actor, visibilities)).Find(&ps).Error)
+}
+
+// Replies lists the posts that answer a post, newest first.
+func (db *DB) Replies(ctx context.Context, iri IRI, visibilities []string, p Page) ([]Post, error) {
+	var ps []Post
+	return ps, translate(p.of(db.q(ctx).Where("in_reply_to = ? AND in_reply_to <> '' AND deleted_at IS NULL AND visibility IN ?", iri, visibilities)).Find(&ps).Error)
+}
+
+// CountPosts counts an actor's public and unlisted posts.
+func (db *DB) CountPosts(ctx context.Context, actor ID) (int64, error) {
+	var n int64
+	return n, translate(db.q(ctx).Model(&Post{}).Where("actor_id = ? AND deleted_at IS NULL AND visibility IN ('public', 'unlisted')", actor).Count(&n).Error)
+}
+
+// CountLocalPosts counts what was said on this node.
+func (db *DB) CountLocalPosts(ctx context.Context) (int64, error) {
+	var n int64
+	return n, translate(db.q(ctx).Model(&Post{}).Where("deleted_at IS NULL AND actor_id IN (SELECT id FROM actors WHERE domain = '')").Count(&n).Error)
+}
