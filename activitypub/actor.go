@@ -1,0 +1,331 @@
+package activitypub
+
+import (
+	"context"
+	"encoding/json"
+	"html"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"planet/storage"
+)
+
+// refreshActorAfter is how old a stored document of another server's actor may be when it is asked for.
+const refreshActorAfter = 24 * time.Hour
+
+var actorTypes = []string{storage.Person, storage.Organization, storage.Group, storage.Application, storage.Service}
+
+func isActorType(t string) bool { return slices.Contains(actorTypes, t) }
+
+// usernames are what Mastodon accepts, so that everyone can be followed from there.
+var usernames = regexp.MustCompile(`^[A-Za-z0-9_]+([.-]+[A-Za-z0-9_]+)*$`)
+
+// reserved names would look like the node itself.
+var reserved = []string{"admin", "administrator", "support", "api", "inbox", "outbox", "actor", "ledger", "root", "moderator", "planet", "well-known", "oauth", "setup", "help", "security", "webmaster", "postmaster", "abuse", "www", "mail", "everyone", "here"}
+
+// addresses gives a new actor of this node the ids that federation.md §7.1 names.
+func (n *Node) addresses(a *storage.Actor) {
+	base := n.Origin + "/users/" + a.Username
+	switch a.Type {
+	case storage.Application, storage.Service:
+		base = n.Origin + "/" + map[string]string{storage.Application: "actor", storage.Service: "ledger"}[a.Type]
+		a.URL = n.Origin + "/about"
+	default:
+		a.URL = n.Origin + "/@" + a.Username
+	}
+	i := storage.IRI(base)
+	a.IRI, a.Inbox, a.Outbox, a.Followers, a.Following, a.Featured = i, i+"/inbox", i+"/outbox", i+"/followers", i+"/following", i+"/featured"
+	a.SharedInbox = storage.IRI(n.Origin + "/inbox")
+}
+
+// actorToWire is the document of an actor of this node (federation.md §7.1).
+func (n *Node) actorToWire(ctx context.Context, db *storage.DB, a *storage.Actor) (map[string]any, error) {
+	keys, err := db.KeysOf(ctx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	m := map[string]any{
+		"@context": contextActor, "id": a.IRI, "type": a.Type, "preferredUsername": a.Username, "webfinger": a.Username + "@" + n.Host,
+		"name": a.Name, "summary": a.Summary, "url": a.URL, "published": wireTime(a.PublishedAt),
+		"inbox": a.Inbox, "outbox": a.Outbox, "followers": a.Followers, "following": a.Following, "featured": a.Featured,
+		"endpoints":                 map[string]any{"sharedInbox": a.SharedInbox},
+		"manuallyApprovesFollowers": a.Locked, "discoverable": a.Discoverable, "indexable": a.Indexable,
+		"generator": map[string]any{"type": "Application", "id": n.Origin + "/actor", "implements": []any{
+			map[string]any{"href": "https://datatracker.ietf.org/doc/html/rfc9421", "name": "RFC-9421: HTTP Message Signatures"},
+			map[string]any{"href": "https://w3id.org/fep/8b32", "name": "FEP-8b32: Object Integrity Proofs"}}},
+	}
+	for _, k := range keys {
+		switch k.Kind {
+		case storage.KeyRSA:
+			m["publicKey"] = map[string]any{"id": k.IRI, "owner": a.IRI, "publicKeyPem": k.Public}
+		case storage.KeyEd25519:
+			m["assertionMethod"] = []any{map[string]any{"id": k.IRI, "type": "Multikey", "controller": a.IRI, "publicKeyMultibase": k.Public}}
+		}
+	}
+	if a.IconURL != "" {
+		m["icon"] = map[string]any{"type": "Image", "url": a.IconURL, "name": a.IconAlt}
+	}
+	if a.HeaderURL != "" {
+		m["image"] = map[string]any{"type": "Image", "url": a.HeaderURL}
+	}
+	if a.Place != "" {
+		place := map[string]any{"type": "Place", "name": a.Place}
+		if a.Latitude != nil && a.Longitude != nil {
+			place["latitude"], place["longitude"] = *a.Latitude, *a.Longitude
+		}
+		m["location"] = place
+	}
+	if a.Category != "" {
+		m["category"] = a.Category
+	}
+	if a.Hours != "" {
+		m["openingHours"] = a.Hours
+	}
+	if len(a.Principles) > 0 {
+		m["principles"] = a.Principles
+	}
+	if len(a.AlsoKnownAs) > 0 {
+		m["alsoKnownAs"] = a.AlsoKnownAs
+	}
+	if a.MovedTo != "" {
+		m["movedTo"] = a.MovedTo
+	}
+	if fields := profileFields(a); len(fields) > 0 {
+		m["attachment"] = fields
+	}
+	return m, nil
+}
+
+// profileFields shows what a co-op says of itself where every server displays it: as PropertyValues.
+func profileFields(a *storage.Actor) []any {
+	var out []any
+	add := func(name, value string) {
+		if value != "" {
+			out = append(out, map[string]any{"type": "PropertyValue", "name": name, "value": value})
+		}
+	}
+	add("Place", html.EscapeString(a.Place))
+	add("Hours", html.EscapeString(a.Hours))
+	add("Category", html.EscapeString(a.Category))
+	for _, l := range a.Links {
+		u := html.EscapeString(l.URL)
+		add(l.Name, `<a href="`+u+`" rel="me nofollow noopener">`+u+`</a>`)
+	}
+	for _, f := range a.Fields {
+		add(f.Name, f.Value)
+	}
+	return out
+}
+
+// actorFromWire reads another server's actor. It refuses what would let one actor pass for another (FEP-fe34):
+// inboxes elsewhere, names that cannot be a handle. The keys are read by keysFromDocument.
+func (n *Node) actorFromWire(raw []byte) (*storage.Actor, error) {
+	o := parseObject(raw)
+	id := storage.IRI(o.str("id"))
+	u, err := n.Client.parseIRI(string(id))
+	if err != nil {
+		return nil, problem(400, "actor", "the actor's id is not usable: %v", err)
+	}
+	kind := o.kind(isActorType)
+	if !isActorType(kind) {
+		return nil, problem(400, "actor", "%s is a %q, not an actor", id, kind)
+	}
+	a := &storage.Actor{
+		IRI: id, Type: kind, Username: o.str("preferredUsername"), Raw: raw,
+		Inbox: o.iri("inbox"), Outbox: o.iri("outbox"), Followers: o.iri("followers"), Following: o.iri("following"), Featured: o.iri("featured"),
+		Locked: o.boolean("manuallyApprovesFollowers"), Discoverable: o.boolean("discoverable"), Indexable: o.boolean("indexable"),
+		Bot: kind == storage.Application || kind == storage.Service, MovedTo: o.iri("movedTo"), AlsoKnownAs: o.iris("alsoKnownAs"),
+		FetchedAt: n.Now().UTC(),
+	}
+	if a.Domain, err = normaliseHost(u.Host); err != nil {
+		return nil, problem(400, "actor", "the actor's host is not usable: %v", err)
+	}
+	if a.Username == "" { // FEP-2c59 allows webfinger in its place
+		a.Username, _, _ = strings.Cut(strings.TrimPrefix(o.str("webfinger"), "acct:"), "@")
+	}
+	if len(a.Username) > 255 || !usernames.MatchString(a.Username) {
+		return nil, problem(400, "actor", "%s has no usable preferredUsername", id)
+	}
+	if a.SharedInbox = o.iri("sharedInbox"); a.SharedInbox == "" {
+		a.SharedInbox = o.child("endpoints").iri("sharedInbox")
+	}
+	if !sameOrigin(string(a.Inbox), string(id)) {
+		return nil, problem(400, "actor", "%s has no inbox at its own origin", id)
+	}
+	for _, p := range []*storage.IRI{&a.SharedInbox, &a.Outbox, &a.Followers, &a.Following, &a.Featured} {
+		if *p != "" && !sameOrigin(string(*p), string(id)) {
+			*p = ""
+		}
+	}
+	a.Name, _ = o.text("name")
+	a.Name = clip(plainText(a.Name), 200)
+	summary, _ := o.text("summary")
+	a.Summary = sanitise(clip(summary, 20_000))
+	a.URL = n.displayURL(o, id)
+	a.IconURL, a.IconAlt = n.imageOf(o, "icon")
+	a.HeaderURL, _ = n.imageOf(o, "image")
+	if place := o.child("location"); place != nil {
+		a.Place = clip(plainText(place.str("name")), 200)
+	}
+	for _, f := range o.list("attachment") {
+		if f := parseObject(f); f != nil && f.kind(nil) == "PropertyValue" && len(a.Fields) < 50 {
+			a.Fields = append(a.Fields, storage.Field{Name: clip(plainText(f.str("name")), 255), Value: sanitise(clip(f.str("value"), 2047))})
+		}
+	}
+	a.AlsoKnownAs = a.AlsoKnownAs[:min(len(a.AlsoKnownAs), 256)]
+	if t, ok := o.time("published"); ok {
+		a.PublishedAt = t
+	}
+	return a, nil
+}
+
+// clip cuts a string at max bytes, at a rune's border.
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && s[limit]&0xC0 == 0x80 {
+		limit--
+	}
+	return s[:limit]
+}
+
+// displayURL is the page that an object names as its own, when it is on the host of its id; else the id.
+func (n *Node) displayURL(o object, id storage.IRI) string {
+	for _, raw := range o.list("url") {
+		candidate := ""
+		if raw[0] == '"' {
+			_ = json.Unmarshal(raw, &candidate)
+		} else if l := parseObject(raw); l != nil {
+			if mt := l.str("mediaType"); mt == "" || mt == "text/html" {
+				candidate = l.str("href")
+			}
+		}
+		if u, err := n.Client.parseIRI(candidate); err == nil {
+			if mine, err := url.Parse(string(id)); err == nil && u.Host == mine.Host {
+				return candidate
+			}
+		}
+	}
+	return string(id)
+}
+
+func (n *Node) imageOf(o object, key string) (address, alt string) {
+	img := o.child(key)
+	if img == nil {
+		return "", ""
+	}
+	address = string(img.iri("url"))
+	if _, err := n.Client.parseIRI(address); err != nil {
+		return "", ""
+	}
+	if alt = img.str("summary"); alt == "" {
+		alt = img.str("name")
+	}
+	return address, clip(plainText(alt), 1500)
+}
+
+// fetchActor asks another server for an actor and stores it with its keys.
+func (n *Node) fetchActor(ctx context.Context, iri storage.IRI) (*storage.Actor, error) {
+	raw, err := n.Client.FetchDocument(ctx, string(iri), n.signGet)
+	if err != nil {
+		return nil, err
+	}
+	return n.storeActor(ctx, raw)
+}
+
+// storeActor keeps an actor's document that came from its own origin.
+func (n *Node) storeActor(ctx context.Context, raw []byte) (*storage.Actor, error) {
+	a, err := n.actorFromWire(raw)
+	if err != nil {
+		return nil, err
+	}
+	if n.isOurs(a.IRI) {
+		return nil, problem(400, "actor", "%s is an actor of this node", a.IRI)
+	}
+	found, err := keysFromDocument(raw)
+	if err != nil {
+		return nil, problem(400, "actor", "%s: %v", a.IRI, err)
+	}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if old, err := tx.ActorByIRI(ctx, a.IRI); err == nil {
+			a.SuspendedAt = old.SuspendedAt
+			if old.Domain != a.Domain && strings.EqualFold(old.Username, a.Username) {
+				a.Domain = old.Domain // the handle that WebFinger confirmed
+			}
+		}
+		if err := tx.SaveActor(ctx, a); err != nil {
+			return err
+		}
+		var keys []storage.Key
+		for _, k := range found {
+			if k.Owner == string(a.IRI) && sameOrigin(k.ID, string(a.IRI)) {
+				keys = append(keys, storage.Key{IRI: storage.IRI(k.ID), Kind: k.Kind, Public: k.Public})
+			}
+		}
+		return tx.ReplaceKeys(ctx, a.ID, keys)
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.keys.forget(a.IRI)
+	return a, nil
+}
+
+// actor finds an actor by id, here or elsewhere; one elsewhere is fetched when it is unknown or old.
+func (n *Node) actor(ctx context.Context, iri storage.IRI) (*storage.Actor, error) {
+	a, err := n.DB.ActorByIRI(ctx, iri)
+	if err == nil && (a.Local() || n.Now().Sub(a.FetchedAt) < refreshActorAfter) {
+		return a, nil
+	}
+	if n.isOurs(iri) {
+		return nil, storage.ErrNotFound
+	}
+	fresh, ferr := n.fetchActor(ctx, iri)
+	if ferr != nil && err == nil {
+		return a, nil // the old document is better than none
+	}
+	return fresh, ferr
+}
+
+// isOurs reports whether an id belongs to this node's origin.
+func (n *Node) isOurs(iri storage.IRI) bool { return sameOrigin(string(iri), n.Origin) }
+
+// applyActorUpdate stores an Update of the sender's own actor: refetched from its origin, never taken from the activity.
+func (n *Node) applyActorUpdate(signer *storage.Actor) preparation {
+	return func(ctx context.Context, act *Activity) (effect, error) {
+		if _, err := n.fetchActor(ctx, signer.IRI); err != nil {
+			return nil, retryLater(err)
+		}
+		return nothing, nil
+	}
+}
+
+// applyActorDelete removes another server's actor: its words become tombstones, its follows end; the row stays, so that
+// nobody can become it again.
+func (n *Node) applyActorDelete(signer *storage.Actor) preparation {
+	return func(context.Context, *Activity) (effect, error) {
+		return func(ctx context.Context, tx *storage.DB) error {
+			return n.forgetActor(ctx, tx, signer)
+		}, nil
+	}
+}
+
+func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
+	now := n.Now().UTC()
+	a.DeletedAt, a.Name, a.Summary, a.IconURL, a.HeaderURL, a.Raw, a.Fields = &now, "", "", "", "", nil, nil
+	if err := tx.SaveActor(ctx, a); err != nil {
+		return err
+	}
+	if err := tx.DeletePostsOf(ctx, a.ID); err != nil {
+		return err
+	}
+	if err := tx.ReplaceKeys(ctx, a.ID, nil); err != nil {
+		return err
+	}
+	n.keys.forget(a.IRI)
+	return tx.DeleteFollowsOf(ctx, a.ID)
+}

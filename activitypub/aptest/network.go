@@ -1,0 +1,212 @@
+// Package aptest is a fediverse in memory for tests: nodes that reach each other without a network, a clock that tests
+// move, and verbs to tell stories with. Nothing here ships.
+package aptest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"planet/activitypub"
+	"planet/storage"
+	"planet/storage/storagetest"
+)
+
+// Network carries requests between nodes by host name.
+type Network struct {
+	T testing.TB
+
+	mu    sync.Mutex
+	hosts map[string]http.Handler
+	now   time.Time
+	trips []string
+	keys  int
+	nodes []*Node
+}
+
+// Node is one server of the network.
+type Node struct {
+	*activitypub.Node
+	DB  *storage.DB
+	net *Network
+}
+
+// New makes a network with a node for each host name.
+func New(t testing.TB, hosts ...string) *Network {
+	t.Helper()
+	net := &Network{T: t, hosts: map[string]http.Handler{}, now: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}
+	for _, h := range hosts {
+		net.Add(h)
+	}
+	return net
+}
+
+// Add makes a node under a host name.
+func (net *Network) Add(host string, change ...func(*activitypub.Config)) *Node {
+	net.T.Helper()
+	db := storagetest.New(net.T)
+	db.Now = net.Now
+	origin := "https://" + host
+	client, err := activitypub.NewClient(activitypub.ClientConfig{Origin: origin, Version: "test", Now: net.Now, Transport: net})
+	if err != nil {
+		net.T.Fatal(err)
+	}
+	c := activitypub.Config{Origin: origin, DB: db, Client: client, Now: net.Now, Log: slog.New(slog.DiscardHandler), Version: "test", Keys: net.nextKeys}
+	for _, f := range change {
+		f(&c)
+	}
+	n, err := activitypub.New(net.T.Context(), c)
+	if err != nil {
+		net.T.Fatal(err)
+	}
+	node := &Node{Node: n, DB: db, net: net}
+	net.mu.Lock()
+	defer net.mu.Unlock()
+	net.hosts[host] = n.Handler()
+	net.nodes = append(net.nodes, node)
+	return node
+}
+
+func (net *Network) nextKeys() (rsaPrivate, rsaPublic, edPrivate, edPublic string, err error) {
+	net.mu.Lock()
+	defer net.mu.Unlock()
+	net.keys++
+	k := Key(net.keys)
+	return k.RSAPrivate, k.RSAPublic, k.EdPrivate, k.EdPublic, nil
+}
+
+// Serve puts any handler behind a host name: a peer of the test's own.
+func (net *Network) Serve(host string, h http.Handler) {
+	net.mu.Lock()
+	defer net.mu.Unlock()
+	net.hosts[host] = h
+}
+
+// Node finds a node by host name.
+func (net *Network) Node(host string) *Node {
+	net.T.Helper()
+	for _, n := range net.nodes {
+		if n.Host == host {
+			return n
+		}
+	}
+	net.T.Fatalf("no node %s", host)
+	return nil
+}
+
+// Now is the network's clock; it stands until Sleep moves it.
+func (net *Network) Now() time.Time {
+	net.mu.Lock()
+	defer net.mu.Unlock()
+	return net.now
+}
+
+// Sleep moves the clock.
+func (net *Network) Sleep(d time.Duration) {
+	net.mu.Lock()
+	defer net.mu.Unlock()
+	net.now = net.now.Add(d)
+}
+
+// Trips are the requests so far, as "METHOD https://host/path".
+func (net *Network) Trips() []string {
+	net.mu.Lock()
+	defer net.mu.Unlock()
+	return append([]string(nil), net.trips...)
+}
+
+// RoundTrip brings a request to the handler of its host, as http.RoundTripper.
+func (net *Network) RoundTrip(r *http.Request) (*http.Response, error) {
+	net.mu.Lock()
+	h := net.hosts[r.URL.Host]
+	net.trips = append(net.trips, r.Method+" "+r.URL.String())
+	net.mu.Unlock()
+	if h == nil {
+		return nil, fmt.Errorf("dial %s: no such host", r.URL.Host)
+	}
+	var body []byte
+	if r.Body != nil {
+		body, _ = io.ReadAll(r.Body)
+		_ = r.Body.Close()
+	}
+	in := httptest.NewRequestWithContext(r.Context(), r.Method, r.URL.RequestURI(), bytes.NewReader(body))
+	in.Header = r.Header.Clone()
+	in.Host = r.URL.Host
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, in)
+	res := rec.Result()
+	res.Request = r
+	return res, nil
+}
+
+// Deliver lets all nodes bring out what is due, until nothing is.
+func (net *Network) Deliver() {
+	net.T.Helper()
+	for range 20 {
+		idle := true
+		for _, n := range net.nodes {
+			due, err := n.DB.DeliveryDue(context.Background())
+			if err != nil {
+				net.T.Fatal(err)
+			}
+			if !due {
+				continue
+			}
+			idle = false
+			if err := n.DeliverDue(context.Background()); err != nil {
+				net.T.Fatal(err)
+			}
+		}
+		if idle {
+			return
+		}
+	}
+	net.T.Fatal("the nodes do not come to rest")
+}
+
+// Person makes a person of this node and returns her as herself.
+func (n *Node) Person(name string) activitypub.By {
+	n.net.T.Helper()
+	u, a, err := n.CreatePerson(context.Background(), activitypub.NewUser{Username: name})
+	if err != nil {
+		n.net.T.Fatal(err)
+	}
+	return activitypub.By{User: u, Actor: a}
+}
+
+// Coop founds a co-op and returns its founder acting as it.
+func (n *Node) Coop(founder activitypub.By, name string) activitypub.By {
+	n.net.T.Helper()
+	a, err := n.FoundCoop(context.Background(), founder.User, activitypub.NewCoop{Username: name, Title: name + " co-op", Place: "Girona", Category: "food"})
+	if err != nil {
+		n.net.T.Fatal(err)
+	}
+	return activitypub.By{User: founder.User, Actor: a}
+}
+
+// Say publishes a post.
+func (n *Node) Say(by activitypub.By, text string) *storage.Post {
+	n.net.T.Helper()
+	p, err := n.Publish(context.Background(), by, activitypub.Draft{Text: text})
+	if err != nil {
+		n.net.T.Fatal(err)
+	}
+	return p
+}
+
+// Home is what an actor sees.
+func (n *Node) Home(by activitypub.By) []storage.Post {
+	n.net.T.Helper()
+	ps, err := n.DB.HomeTimeline(context.Background(), by.Actor.ID, storage.Page{Limit: 100})
+	if err != nil {
+		n.net.T.Fatal(err)
+	}
+	return ps
+}

@@ -1,0 +1,215 @@
+package activitypub_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"planet/activitypub"
+	"planet/activitypub/aptest"
+	"planet/storage"
+)
+
+// farFollowers gives an actor a follower on each of n hosts, served by the handler that make returns.
+func farFollowers(t testing.TB, net *aptest.Network, node *aptest.Node, of *storage.Actor, n int, answer func(i int) http.Handler) {
+	t.Helper()
+	err := node.DB.Transaction(t.Context(), func(tx *storage.DB) error {
+		for i := range n {
+			host := fmt.Sprintf("h%03d.example", i)
+			iri := storage.IRI("https://" + host + "/users/ann")
+			a := &storage.Actor{IRI: iri, Type: storage.Person, Username: "ann", Domain: host, Inbox: iri + "/inbox", SharedInbox: storage.IRI("https://" + host + "/inbox")}
+			if err := tx.SaveActor(t.Context(), a); err != nil {
+				return err
+			}
+			if err := tx.SaveFollow(t.Context(), &storage.Follow{IRI: iri + "#follow", ActorID: a.ID, TargetID: of.ID, State: storage.FollowAccepted}); err != nil {
+				return err
+			}
+			net.Serve(host, answer(i))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Twenty hosts do not answer at all while two posts go out; the other 180 get both. Nothing is timed: if a slow host held
+// up another, the second post would never arrive.
+func TestSlowHostsHoldNobodyUp(t *testing.T) {
+	net := aptest.New(t, "rye.example")
+	rye := net.Node("rye.example")
+	baker := rye.Coop(rye.Person("nuria"), "baker")
+	release := make(chan struct{})
+	var healthy, slow sync.WaitGroup
+	healthy.Add(2 * 180)
+	slow.Add(2 * 20)
+	farFollowers(t, net, rye, baker.Actor, 200, func(i int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if i%10 == 0 {
+				<-release
+				slow.Done()
+			} else {
+				healthy.Done()
+			}
+			w.WriteHeader(http.StatusAccepted)
+		})
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ended := make(chan error, 1)
+	go func() { ended <- rye.Run(ctx) }()
+	rye.Say(baker, "one")
+	rye.Say(baker, "two")
+	all := make(chan struct{})
+	go func() { healthy.Wait(); close(all) }()
+	select {
+	case <-all:
+	case <-ctx.Done():
+		t.Error("the healthy hosts wait for the slow ones")
+	}
+	close(release)
+	slow.Wait()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Deliveries about one object reach a host in the order of the deeds, and what a deletion makes pointless is not sent.
+func TestREL319OrderOfOneObject(t *testing.T) {
+	net := aptest.New(t, "rye.example", "oak.example")
+	rye, oak := net.Node("rye.example"), net.Node("oak.example")
+	baker, ana := rye.Coop(rye.Person("nuria"), "baker"), oak.Person("ana")
+	follows(t, net, oak, ana, "@baker@rye.example")
+	net.Serve("oak.example", nil)
+	kept, lost := rye.Say(baker, "kept"), rye.Say(baker, "never seen")
+	net.Deliver() // fails, waits
+	if _, err := rye.Edit(t.Context(), baker, kept.ID, activitypub.Draft{Text: "kept, edited"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := rye.Delete(t.Context(), baker, lost.ID); err != nil {
+		t.Fatal(err)
+	}
+	net.Serve("oak.example", oak.Handler())
+	net.Sleep(10 * time.Minute)
+	net.Deliver()
+	home := oak.Home(ana)
+	if len(home) != 1 || home[0].IRI != kept.IRI || home[0].EditedAt == nil {
+		t.Errorf("ana sees %+v, want the edited post alone", home)
+	}
+}
+
+func TestREL315GoneAndMissingInboxesAreFinal(t *testing.T) {
+	for _, status := range []int{http.StatusGone, http.StatusNotFound} {
+		net := aptest.New(t, "rye.example")
+		rye := net.Node("rye.example")
+		baker := rye.Coop(rye.Person("nuria"), "baker")
+		tries := 0
+		farFollowers(t, net, rye, baker.Actor, 1, func(int) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tries++; w.WriteHeader(status) })
+		})
+		rye.Say(baker, "hello")
+		for range 5 {
+			net.Deliver()
+			net.Sleep(time.Hour)
+		}
+		if tries != 1 {
+			t.Errorf("an inbox that answers %d was tried %d times, want once", status, tries)
+		}
+	}
+}
+
+func TestREL317RetryAfterIsClamped(t *testing.T) {
+	for _, c := range []struct {
+		header string
+		after  time.Duration // by then it was tried again
+	}{{"31536000", 25 * time.Hour}, {"-5", time.Minute}, {"soon", time.Minute}, {"Thu, 01 Jan 1970 00:00:00 GMT", time.Minute}} {
+		t.Run(c.header, func(t *testing.T) {
+			net := aptest.New(t, "rye.example")
+			rye := net.Node("rye.example")
+			baker := rye.Coop(rye.Person("nuria"), "baker")
+			tries := 0
+			farFollowers(t, net, rye, baker.Actor, 1, func(int) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					tries++
+					w.Header().Set("Retry-After", c.header)
+					w.WriteHeader(http.StatusServiceUnavailable)
+				})
+			})
+			rye.Say(baker, "hello")
+			net.Deliver()
+			net.Sleep(c.after)
+			net.Deliver()
+			if tries != 2 {
+				t.Errorf("tried %d times after %s, want 2", tries, c.after)
+			}
+		})
+	}
+}
+
+func TestREL316AHostThatFailsForAWeekIsAskedOnceADay(t *testing.T) {
+	net := aptest.New(t, "rye.example")
+	rye := net.Node("rye.example")
+	baker := rye.Coop(rye.Person("nuria"), "baker")
+	tries, up := 0, false
+	farFollowers(t, net, rye, baker.Actor, 1, func(int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			tries++
+			if !up {
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			w.WriteHeader(http.StatusAccepted)
+		})
+	})
+	for range 9 {
+		rye.Say(baker, "news of the day")
+		net.Deliver()
+		net.Sleep(24*time.Hour + time.Minute)
+	}
+	h, err := rye.DB.HostByName(t.Context(), "h000.example")
+	if err != nil || h.UnavailableAt == nil {
+		t.Fatalf("after nine days of failures the host is %+v, %v; want unavailable", h, err)
+	}
+	before := tries
+	for range 24 {
+		net.Deliver()
+		net.Sleep(time.Hour)
+	}
+	if tries > before+2 {
+		t.Errorf("an unavailable host was tried %d times in a day", tries-before)
+	}
+	up = true
+	net.Sleep(25 * time.Hour)
+	net.Deliver()
+	if h, err = rye.DB.HostByName(t.Context(), "h000.example"); err != nil || h.UnavailableAt != nil {
+		t.Errorf("the host is back, but %+v, %v", h, err)
+	}
+}
+
+func TestTheSecondKnockIsRemembered(t *testing.T) {
+	net := aptest.New(t, "rye.example")
+	rye := net.Node("rye.example")
+	baker := rye.Coop(rye.Person("nuria"), "baker")
+	var schemes []string
+	farFollowers(t, net, rye, baker.Actor, 1, func(int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Signature-Input") == "" {
+				schemes = append(schemes, "cavage")
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			schemes = append(schemes, "rfc9421")
+			w.WriteHeader(http.StatusAccepted)
+		})
+	})
+	rye.Say(baker, "one")
+	net.Deliver()
+	rye.Say(baker, "two")
+	net.Deliver()
+	if got, want := fmt.Sprint(schemes), "[cavage rfc9421 rfc9421]"; got != want {
+		t.Errorf("knocks: %s, want %s", got, want)
+	}
+}

@@ -1,0 +1,195 @@
+package activitypub
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"planet/storage"
+)
+
+// maxBody is how much another server may send at once (Mastodon's limit).
+const maxBody = 1 << 20
+
+// preparation reads what an activity means, without any transaction and without changing anything; effect is what it
+// then does, inside the one transaction that also records the activity. A nil effect: nothing is done or kept.
+type (
+	preparation func(ctx context.Context, act *Activity) (effect, error)
+	effect      func(ctx context.Context, tx *storage.DB) error
+)
+
+var nothing effect
+
+// receive is the door for what other servers do, in reading order (architecture.md, flow 1). A nil error is a 202:
+// what the sender said is on the disk, or was judged to concern nobody here.
+func (n *Node) receive(r *http.Request) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	if err := checkJSON(body); err != nil {
+		return problem(http.StatusBadRequest, "json", "%v", err)
+	}
+	act, err := parseActivity(body)
+	if err != nil {
+		return err
+	}
+	if !understood(act.Type) {
+		n.count("unknown." + clip(act.Type, 40))
+		return nil
+	}
+	sig, err := n.parseSignature(r, body)
+	if err != nil {
+		return err
+	}
+	if act.Type == "Delete" && act.Object == act.Actor {
+		if known, err := n.known(r.Context(), act.Actor); err != nil || !known {
+			return err // someone we never heard of is gone; there is nothing to ask and nothing to do
+		}
+	}
+	signer, err := n.verify(r.Context(), sig)
+	if err != nil {
+		return err
+	}
+	f, err := n.gather(r.Context(), signer, act)
+	if err != nil {
+		return err
+	}
+	if err := authorise(f); err == errNoRow {
+		n.count("ignored." + act.Type + "." + clip(f.object, 40))
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if act.ID == "" && act.Type != "Delete" && act.Type != "Undo" {
+		return problem(http.StatusBadRequest, "id", "the activity has no id")
+	}
+	do, err := n.prepare(signer, f)(r.Context(), act)
+	if err != nil || do == nil {
+		return err
+	}
+	record := &storage.Activity{IRI: act.ID, ActorIRI: act.Actor, Type: act.Type, Object: act.Object, Raw: act.Raw}
+	if act.Type == "Update" || act.ID == "" {
+		sum := sha256.Sum256(body)
+		record.Digest = hex.EncodeToString(sum[:])
+	}
+	err = n.DB.Transaction(r.Context(), func(tx *storage.DB) error {
+		fresh, err := tx.SaveActivity(r.Context(), record)
+		if err != nil || !fresh {
+			return err // seen before: answering again is harmless
+		}
+		return do(r.Context(), tx)
+	})
+	if err != nil {
+		return err
+	}
+	n.count("received." + act.Type)
+	n.Wake()
+	return nil
+}
+
+// prepare finds who does the work; the table in authorize.go has judged before.
+func (n *Node) prepare(signer *storage.Actor, f facts) preparation {
+	switch f.act.Type {
+	case "Follow":
+		return n.applyFollow(signer)
+	case "Accept", "Reject":
+		return n.applyFollowAnswer(signer)
+	case "Undo":
+		return n.applyUndo(signer)
+	case "Create":
+		return n.applyCreateNote(signer)
+	case "Update":
+		if isActorType(f.object) {
+			return n.applyActorUpdate(signer)
+		}
+		return n.applyUpdateNote(signer)
+	default:
+		return n.applyDelete(signer)
+	}
+}
+
+// readBody checks method and media type and reads at most maxBody.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Method != http.MethodPost {
+		return nil, problem(http.StatusMethodNotAllowed, "method", "an inbox takes POST only")
+	}
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	profile := strings.Trim(params["profile"], `"`)
+	if err != nil && errors.Is(err, mime.ErrInvalidMediaParameter) { // an unquoted profile
+		kind, profile = strings.ToLower(strings.TrimSpace(strings.Split(r.Header.Get("Content-Type"), ";")[0])), ""
+	}
+	if kind != activityJSON && (kind != "application/ld+json" || profile != "" && profile != activityStreams) {
+		return nil, problem(http.StatusUnsupportedMediaType, "media-type", "send %s or %s", activityJSON, ldJSON)
+	}
+	if r.ContentLength > maxBody {
+		return nil, problem(http.StatusRequestEntityTooLarge, "size", "an activity has at most %d bytes", maxBody)
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return nil, problem(http.StatusBadRequest, "body", "the body did not arrive whole")
+	}
+	if len(body) > maxBody {
+		return nil, problem(http.StatusRequestEntityTooLarge, "size", "an activity has at most %d bytes", maxBody)
+	}
+	return body, nil
+}
+
+// known reports whether an actor elsewhere has a row here and is not gone.
+func (n *Node) known(ctx context.Context, iri storage.IRI) (bool, error) {
+	a, err := n.DB.ActorByIRI(ctx, iri)
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && a.DeletedAt == nil, err
+}
+
+// gather finds the facts that authorise judges. It asks the database only.
+func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity) (facts, error) {
+	f := facts{signer: signer.IRI, act: act}
+	if act.inner != nil {
+		f.object = act.inner.kind(func(t string) bool { return slices.Contains(noteTypes, t) || isActorType(t) })
+	} else if act.Object == act.Actor {
+		f.object = signer.Type
+	}
+	switch act.Type {
+	case "Accept", "Reject", "Undo":
+		_, fact, err := n.followAbout(ctx, n.DB, act)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return f, err
+		}
+		f.follow = fact
+	case "Update", "Delete", "Create":
+		p, err := n.DB.PostByIRI(ctx, act.Object)
+		if errors.Is(err, storage.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return f, err
+		}
+		owner, err := n.DB.ActorByID(ctx, p.ActorID)
+		if err != nil {
+			return f, err
+		}
+		f.owner = owner.IRI
+		if f.object == "" {
+			f.object = p.Type
+		}
+	}
+	return f, nil
+}
+
+// retryLater turns a failed fetch during receipt into an answer that makes the sender try again.
+func retryLater(err error) error {
+	var p *Problem
+	if errors.As(err, &p) {
+		return err
+	}
+	return problem(http.StatusServiceUnavailable, "fetch", "a document that this depends on could not be fetched")
+}

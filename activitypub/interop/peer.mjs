@@ -1,0 +1,433 @@
+// A small social server on Fedify: the other side of PLANET's interoperability tests.
+//
+// It has two doors, both on loopback and both plain http: one for the fediverse, which the test puts behind TLS under the name
+// in PEER_ORIGIN, and one for the test itself (POST and GET /control/…, JSON in and out). When both are open it prints one line,
+// {"web": PORT, "control": PORT}; when its standard input ends, so does it.
+//
+// It says what Fedify understood, and nothing else: what PLANET sent is described by Fedify's own classes, field by field.
+//
+//   PEER_ORIGIN       https://name.localhost:PORT, the public address
+//   PEER_FIRST_KNOCK  cavage or rfc9421: how it signs for a host that it does not know yet
+//   PEER_SECURE       on: actors and notes are shown only to signed requests
+import dns from "node:dns";
+import { createServer } from "node:http";
+import { randomUUID } from "node:crypto";
+import {
+  createExponentialBackoffPolicy,
+  createFederation,
+  exportJwk,
+  generateCryptoKeyPair,
+  InProcessMessageQueue,
+  MemoryKvStore,
+} from "@fedify/fedify";
+import * as as from "@fedify/vocab";
+import { Temporal } from "@js-temporal/polyfill";
+import { configure } from "@logtape/logtape";
+
+const origin = new URL(process.env.PEER_ORIGIN).origin;
+const firstKnock = { cavage: "draft-cavage-http-signatures-12", rfc9421: "rfc9421" }[process.env.PEER_FIRST_KNOCK];
+if (firstKnock === undefined) throw new Error("PEER_FIRST_KNOCK must be cavage or rfc9421");
+const secure = process.env.PEER_SECURE === "on";
+
+// Names under .localhost are this machine (RFC 6761); neither Node nor the C library knows them without a hosts file.
+const systemLookup = dns.lookup;
+dns.lookup = (name, options, callback) => {
+  if (!/(^|\.)localhost$/.test(name)) return systemLookup(name, options, callback);
+  const done = callback ?? options;
+  const all = typeof options === "object" && options?.all;
+  process.nextTick(() => all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4));
+};
+
+// What has happened, as the test reads it.
+const state = {
+  followers: [], // {local, actor, follow}
+  following: [], // {local, actor, follow, state: sent | accepted | rejected}
+  activities: [], // every activity that Fedify verified: {type, id, actor, object}
+  notes: {}, // by id: what Fedify read, with deleted: true after a Delete
+  refused: [], // {id, actor, reason}: deliveries that did not verify
+  errors: [], // what went wrong in here, in words
+  shown: [], // {path, by}: documents given to a signed request
+};
+const fail = (where, error) => state.errors.push(`${where}: ${error?.stack ?? error}`);
+
+// Fedify reports on a delivery that it cannot parse or does not like in its log alone.
+await configure({
+  sinks: {
+    test: (r) => {
+      const text = r.message.map((m) => typeof m === "string" ? m : m?.stack ?? JSON.stringify(m)).join("");
+      console.error(`${r.level} ${r.category.join(".")}: ${text}`);
+      if (r.level === "error" || r.level === "fatal") fail(r.category.join("."), text);
+    },
+  },
+  loggers: [
+    { category: "fedify", sinks: ["test"], lowestLevel: process.env.PEER_LOG ?? "warning" },
+    { category: ["logtape", "meta"], sinks: ["test"], lowestLevel: "warning" },
+  ],
+});
+
+const federation = createFederation({
+  kv: new MemoryKvStore(),
+  queue: new InProcessMessageQueue({ pollInterval: { milliseconds: 50 } }),
+  origin,
+  firstKnock,
+  allowPrivateAddress: true, // loopback is all there is
+  circuitBreaker: false,
+  outboxRetryPolicy: createExponentialBackoffPolicy({ initialDelay: { milliseconds: 200 }, maxAttempts: 5 }),
+  inboxRetryPolicy: createExponentialBackoffPolicy({ initialDelay: { milliseconds: 200 }, maxAttempts: 3 }),
+  onOutboxError: (error, activity) => fail(`delivery of ${activity?.id?.href}`, error),
+});
+
+const people = {
+  ana: { name: "Ana Puig", summary: "<p>Mills grain with <b>water</b>.</p>", keys: [] },
+  bruno: { name: "Bruno Mas", summary: "<p>Drives the cart.</p>", keys: [] },
+};
+for (const person of Object.values(people)) {
+  person.keys = [await generateCryptoKeyPair("RSASSA-PKCS1-v1_5"), await generateCryptoKeyPair("Ed25519")];
+}
+const published = Temporal.Now.instant();
+const outbox = []; // {local, activity}, the oldest first
+const ownNotes = new Map(); // uuid -> as.Note, or as.Tombstone after a delete
+
+const signedBy = async (ctx) => {
+  const key = await ctx.getSignedKeyOwner();
+  if (key?.id != null) state.shown.push({ path: ctx.url.pathname, by: key.id.href });
+  return !secure || key != null;
+};
+
+federation
+  .setActorDispatcher("/people/{identifier}", async (ctx, identifier) => {
+    const person = people[identifier];
+    if (person === undefined) return null;
+    const keys = await ctx.getActorKeyPairs(identifier);
+    return new as.Person({
+      id: ctx.getActorUri(identifier),
+      preferredUsername: identifier,
+      name: person.name,
+      summary: person.summary,
+      published,
+      url: new URL(`/@${identifier}`, origin),
+      manuallyApprovesFollowers: false,
+      discoverable: true,
+      inbox: ctx.getInboxUri(identifier),
+      outbox: ctx.getOutboxUri(identifier),
+      followers: ctx.getFollowersUri(identifier),
+      following: ctx.getFollowingUri(identifier),
+      endpoints: new as.Endpoints({ sharedInbox: ctx.getInboxUri() }),
+      publicKey: keys[0].cryptographicKey,
+      assertionMethods: keys.map((k) => k.multikey),
+    });
+  })
+  .mapHandle((_, username) => username in people ? username : null)
+  .mapAlias((_, resource) => resource.origin === origin && resource.pathname.startsWith("/@") ? { username: resource.pathname.slice(2) } : null)
+  .setKeyPairsDispatcher((_, identifier) => people[identifier]?.keys ?? [])
+  .authorize(signedBy);
+
+federation
+  .setObjectDispatcher(as.Note, "/notes/{id}", (_, { id }) => ownNotes.get(id) ?? null)
+  .authorize(signedBy);
+
+const page = (items) => ({ items, nextCursor: null });
+federation
+  .setFollowersDispatcher("/people/{identifier}/followers", (_, identifier) => page(state.followers
+    .filter((f) => f.local === identifier).map((f) => f.recipient)))
+  .setCounter((_, identifier) => state.followers.filter((f) => f.local === identifier).length);
+federation
+  .setFollowingDispatcher("/people/{identifier}/following", (_, identifier) => page(state.following
+    .filter((f) => f.local === identifier && f.state === "accepted").map((f) => new URL(f.actor))))
+  .setCounter((_, identifier) => state.following.filter((f) => f.local === identifier && f.state === "accepted").length);
+federation
+  .setOutboxDispatcher("/people/{identifier}/outbox", (_, identifier) => page(outbox
+    .filter((o) => o.local === identifier).map((o) => o.activity).reverse()))
+  .setCounter((_, identifier) => outbox.filter((o) => o.local === identifier).length);
+
+federation.setNodeInfoDispatcher("/nodeinfo/2.1", () => ({
+  software: { name: "fedify-peer", version: "1.0.0" },
+  protocols: ["activitypub"],
+  usage: { users: { total: 2, activeMonth: 2, activeHalfyear: 2 }, localPosts: ownNotes.size, localComments: 0 },
+}));
+
+// What Fedify understood of an object, with everything fetched as one of our people.
+async function describe(object, ctx, as_) {
+  const options = { documentLoader: await ctx.getDocumentLoader({ identifier: as_ }), contextLoader: ctx.contextLoader };
+  const hrefs = (urls) => urls.map((u) => u.href);
+  const tags = [];
+  for await (const tag of object.getTags(options)) {
+    tags.push({ type: tag.constructor.name, name: tag.name?.toString() ?? null, href: tag.href?.href ?? null });
+  }
+  return {
+    type: object.constructor.name,
+    id: object.id?.href ?? null,
+    attributed_to: object.attributionId?.href ?? null,
+    content: object.content?.toString() ?? null,
+    language: object.contents?.find((c) => c.locale !== undefined)?.locale?.toString() ?? null,
+    summary: object.summary?.toString() ?? null,
+    sensitive: object.sensitive ?? null,
+    published: object.published?.toString() ?? null,
+    updated: object.updated?.toString() ?? null,
+    url: object.url?.href?.toString() ?? null,
+    to: hrefs(object.toIds),
+    cc: hrefs(object.ccIds),
+    in_reply_to: object.replyTargetId?.href ?? null,
+    tags,
+    proof: object.proofIds?.length > 0,
+  };
+}
+
+async function describeActor(actor) {
+  return {
+    type: actor.constructor.name,
+    id: actor.id?.href ?? null,
+    username: actor.preferredUsername?.toString() ?? null,
+    name: actor.name?.toString() ?? null,
+    summary: actor.summary?.toString() ?? null,
+    url: actor.url?.href?.toString() ?? null,
+    inbox: actor.inboxId?.href ?? null,
+    outbox: actor.outboxId?.href ?? null,
+    followers: actor.followersId?.href ?? null,
+    following: actor.followingId?.href ?? null,
+    shared_inbox: actor.endpoints?.sharedInbox?.href ?? null,
+    public_keys: actor.publicKeyIds.map((k) => k.href),
+    assertion_methods: actor.assertionMethodIds.map((k) => k.href),
+    manually_approves_followers: actor.manuallyApprovesFollowers ?? null,
+    discoverable: actor.discoverable ?? null,
+  };
+}
+
+const nextId = (kind) => new URL(`/activities/${kind}/${randomUUID()}`, origin);
+const reader = "ana"; // fetches on behalf of the whole server
+
+async function loaders(ctx, identifier) {
+  return { documentLoader: await ctx.getDocumentLoader({ identifier }), contextLoader: ctx.contextLoader };
+}
+
+function record(ctx, activity) {
+  state.activities.push({
+    type: activity.constructor.name,
+    id: activity.id?.href ?? null,
+    actor: activity.actorId?.href ?? null,
+    object: activity.objectId?.href ?? null,
+    to: activity.toIds.map((u) => u.href),
+    cc: activity.ccIds.map((u) => u.href),
+    inbox: ctx.recipient ?? null,
+  });
+}
+
+federation
+  .setInboxListeners("/people/{identifier}/inbox", "/inbox")
+  .setSharedKeyDispatcher(() => ({ identifier: reader }))
+  .on(as.Follow, async (ctx, follow) => {
+    record(ctx, follow);
+    const target = ctx.parseUri(follow.objectId);
+    if (target?.type !== "actor" || !(target.identifier in people)) return;
+    const actor = await follow.getActor(await loaders(ctx, target.identifier));
+    if (actor?.id == null || actor.inboxId == null) throw new Error(`no actor behind ${follow.id}`);
+    state.followers = state.followers.filter((f) => f.local !== target.identifier || f.actor !== actor.id.href);
+    state.followers.push({ local: target.identifier, actor: actor.id.href, follow: follow.id?.href, recipient: actor });
+    await ctx.sendActivity(
+      { identifier: target.identifier },
+      actor,
+      new as.Accept({ id: nextId("accept"), actor: follow.objectId, to: actor.id, object: follow }),
+    );
+  })
+  .on(as.Undo, async (ctx, undo) => {
+    record(ctx, undo);
+    const undone = await undo.getObject(await loaders(ctx, reader));
+    if (!(undone instanceof as.Follow) || undone.actorId?.href !== undo.actorId?.href) return;
+    const target = ctx.parseUri(undone.objectId);
+    state.followers = state.followers.filter((f) => f.local !== target?.identifier || f.actor !== undo.actorId.href);
+  })
+  .on(as.Accept, (ctx, accept) => answered(ctx, accept, "accepted"))
+  .on(as.Reject, (ctx, reject) => answered(ctx, reject, "rejected"))
+  .on(as.Create, async (ctx, create) => {
+    record(ctx, create);
+    const note = await create.getObject(await loaders(ctx, reader));
+    if (note?.id == null || note.attributionId?.href !== create.actorId?.href) return;
+    state.notes[note.id.href] ??= await describe(note, ctx, reader);
+  })
+  .on(as.Update, async (ctx, update) => {
+    record(ctx, update);
+    const object = await update.getObject(await loaders(ctx, reader));
+    const known = state.notes[object?.id?.href];
+    if (known === undefined || known.attributed_to !== update.actorId?.href) return;
+    state.notes[object.id.href] = await describe(object, ctx, reader);
+  })
+  .on(as.Delete, async (ctx, deletion) => {
+    record(ctx, deletion);
+    const known = state.notes[deletion.objectId?.href];
+    if (known !== undefined && known.attributed_to === deletion.actorId?.href) known.deleted = true;
+  })
+  .on(as.Activity, record)
+  .onError((_, error) => fail("inbox", error))
+  .onUnverifiedActivity((_, activity, reason) => {
+    state.refused.push({ id: activity.id?.href ?? null, actor: activity.actorId?.href ?? null, reason: reason.type });
+  });
+
+function answered(ctx, answer, outcome) {
+  record(ctx, answer);
+  for (const f of state.following) {
+    if (f.follow === answer.objectId?.href && f.actor === answer.actorId?.href) f.state = outcome;
+  }
+}
+
+// resolve finds an actor by handle or id, through WebFinger when it is a handle.
+async function resolve(ctx, handle, identifier) {
+  const actor = await ctx.lookupObject(handle, await loaders(ctx, identifier));
+  if (!as.isActor(actor)) throw new Error(`${handle} is no actor: ${actor}`);
+  return actor;
+}
+
+// send delivers an activity of one of our people to her followers and to the actors named.
+async function send(ctx, identifier, activity, actors = [], followers = true) {
+  outbox.push({ local: identifier, activity });
+  const recipients = [...actors];
+  for (const f of followers ? state.followers : []) {
+    if (f.local === identifier && !recipients.some((r) => r.id.href === f.actor)) recipients.push(f.recipient);
+  }
+  await ctx.sendActivity({ identifier }, recipients, activity, { preferSharedInbox: true, orderingKey: activity.objectId?.href });
+}
+
+// The note's content is the caller's HTML; mention and hashtag become tags.
+async function write(ctx, { as: identifier, content, mention, hashtag, in_reply_to, language, only }) {
+  const id = randomUUID();
+  const mentioned = mention ? [await resolve(ctx, mention, identifier)] : [];
+  const tags = mentioned.map((a) => new as.Mention({ href: a.id, name: mention }));
+  if (hashtag) tags.push(new as.Hashtag({ href: new URL(`/tags/${hashtag}`, origin), name: `#${hashtag}` }));
+  const named = mentioned.map((a) => a.id);
+  const note = new as.Note({
+    id: ctx.getObjectUri(as.Note, { id }),
+    attribution: ctx.getActorUri(identifier),
+    content: language ? new as.LanguageString(content, language) : content,
+    published: Temporal.Now.instant(),
+    url: new URL(`/@${identifier}/${id}`, origin),
+    replyTarget: in_reply_to ? new URL(in_reply_to) : null,
+    tos: only ? named : [as.PUBLIC_COLLECTION],
+    ccs: only ? [] : [ctx.getFollowersUri(identifier), ...named],
+    tags,
+  });
+  ownNotes.set(id, note);
+  await send(ctx, identifier, new as.Create({
+    id: nextId("create"),
+    actor: ctx.getActorUri(identifier),
+    tos: note.toIds,
+    ccs: note.ccIds,
+    published: note.published,
+    object: note,
+  }), mentioned, !only);
+  return { id: note.id.href, published: note.published.toString() };
+}
+
+const keyOf = (id) => new URL(id).pathname.split("/").pop();
+
+// What the test may ask for: one line of JSON in, one out.
+const control = {
+  "GET state": () => ({ ...state, followers: state.followers.map(({ recipient, ...f }) => f) }),
+  "POST lookup": async (ctx, { handle }) => await describeActor(await resolve(ctx, handle, reader)),
+  "POST fetch": async (ctx, { id }) => {
+    const object = await ctx.lookupObject(id, await loaders(ctx, reader));
+    return object === null ? null : await describe(object, ctx, reader);
+  },
+  "POST follow": async (ctx, { as: identifier, handle }) => {
+    const target = await resolve(ctx, handle, identifier);
+    const follow = new as.Follow({ id: nextId("follow"), actor: ctx.getActorUri(identifier), object: target.id, to: target.id });
+    state.following = state.following.filter((f) => f.local !== identifier || f.actor !== target.id.href);
+    state.following.push({ local: identifier, actor: target.id.href, follow: follow.id.href, state: "sent" });
+    await ctx.sendActivity({ identifier }, target, follow);
+    return { id: follow.id.href };
+  },
+  "POST unfollow": async (ctx, { as: identifier, handle }) => {
+    const target = await resolve(ctx, handle, identifier);
+    const known = state.following.find((f) => f.local === identifier && f.actor === target.id.href);
+    if (known === undefined) throw new Error(`${identifier} does not follow ${handle}`);
+    const actor = ctx.getActorUri(identifier);
+    const undo = new as.Undo({
+      id: nextId("undo"),
+      actor,
+      to: target.id,
+      object: new as.Follow({ id: new URL(known.follow), actor, object: target.id }),
+    });
+    await ctx.sendActivity({ identifier }, target, undo);
+    state.following = state.following.filter((f) => f !== known);
+    return { id: undo.id.href };
+  },
+  "POST post": write,
+  "POST reply": write,
+  "POST edit": async (ctx, { as: identifier, id, content, mention }) => {
+    const old = ownNotes.get(keyOf(id));
+    const note = old.clone({ content, updated: Temporal.Now.instant() });
+    ownNotes.set(keyOf(id), note);
+    const mentioned = mention ? [await resolve(ctx, mention, identifier)] : [];
+    await send(ctx, identifier, new as.Update({
+      id: nextId("update"),
+      actor: ctx.getActorUri(identifier),
+      tos: note.toIds,
+      ccs: note.ccIds,
+      object: note,
+    }), mentioned);
+    return { id, updated: note.updated.toString() };
+  },
+  "POST delete": async (ctx, { as: identifier, id, mention }) => {
+    const grave = new as.Tombstone({ id: new URL(id), deleted: Temporal.Now.instant() });
+    ownNotes.delete(keyOf(id));
+    const mentioned = mention ? [await resolve(ctx, mention, identifier)] : [];
+    await send(ctx, identifier, new as.Delete({
+      id: nextId("delete"),
+      actor: ctx.getActorUri(identifier),
+      to: as.PUBLIC_COLLECTION,
+      object: grave,
+    }), mentioned);
+    return { id };
+  },
+  // The private key of one of our people: what a thief would have.
+  "POST key": async (ctx, { as: identifier }) => {
+    const keys = await ctx.getActorKeyPairs(identifier);
+    return { id: keys[0].keyId.href, jwk: await exportJwk(keys[0].privateKey) };
+  },
+};
+
+async function bodyOf(req) {
+  const chunks = [];
+  for await (const chunk of req) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+// The request as its sender saw it: the test ends TLS and passes path, headers and body on as they were.
+async function serveWeb(req, res) {
+  const headers = new Headers();
+  for (let i = 0; i < req.rawHeaders.length; i += 2) headers.append(req.rawHeaders[i], req.rawHeaders[i + 1]);
+  const body = req.method === "GET" || req.method === "HEAD" ? undefined : await bodyOf(req);
+  const request = new Request(new URL(req.url, origin), { method: req.method, headers, body });
+  const response = await federation.fetch(request, { contextData: undefined });
+  res.writeHead(response.status, Object.fromEntries(response.headers));
+  res.end(Buffer.from(await response.arrayBuffer()));
+}
+
+async function serveControl(req, res) {
+  const verb = `${req.method} ${req.url.replace("/control/", "")}`;
+  const body = (await bodyOf(req)).toString();
+  const action = control[verb];
+  let status = 200, answer;
+  try {
+    if (action === undefined) throw new Error(`no such control: ${verb}`);
+    answer = await action(federation.createContext(new URL(origin), undefined), body === "" ? {} : JSON.parse(body));
+  } catch (error) {
+    status = 500;
+    answer = { error: `${verb}: ${error?.stack ?? error}` };
+  }
+  res.writeHead(status, { "Content-Type": "application/json" });
+  res.end(JSON.stringify(answer));
+}
+
+function listen(serve) {
+  const server = createServer((req, res) => {
+    serve(req, res).catch((error) => {
+      fail(`${req.method} ${req.url}`, error);
+      res.writeHead(500).end();
+    });
+  });
+  return new Promise((done) => server.listen(0, "127.0.0.1", () => done(server.address().port)));
+}
+
+process.on("unhandledRejection", (error) => fail("unhandled", error));
+process.stdin.resume().on("end", () => process.exit(0)).on("error", () => process.exit(0));
+
+console.log(JSON.stringify({ web: await listen(serveWeb), control: await listen(serveControl) }));

@@ -1,0 +1,159 @@
+// Package activitypub speaks with other servers: what they see of this node, what they send to it and what it sends to them.
+//
+// Everything that others may see goes through two doors: outbox.go (what our people do) and inbox.go (what others do).
+// Who may do what stands in one table in authorize.go. A signer is whoever signed a request; an actor is whoever an
+// activity says did it. A duty that must survive a crash (a delivery) is a row, written in the transaction of the change
+// that causes it. The bytes of others are evidence: they are kept, and never written anew.
+package activitypub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"planet/storage"
+)
+
+// Config is what a Node needs to run.
+type Config struct {
+	Origin          string // scheme and host, no path; part of every id
+	DB              *storage.DB
+	Client          *Client
+	Now             func() time.Time // nil: the database's clock
+	Log             *slog.Logger     // nil: the default one
+	AuthorizedFetch bool             // only signed requests read documents
+	Version         string
+	Name            string // of the node, for people; "" for its host
+	Description     string
+	SignupOpen      bool // NodeInfo openRegistrations
+
+	// Keys makes what a new actor signs with: a PKCS#8 PEM, its SPKI PEM, a PKCS#8 PEM and its Multikey.
+	// nil: RSA-2048 and Ed25519, newly made. Tests bring theirs, as RSA takes its time.
+	Keys func() (rsaPrivate, rsaPublic, edPrivate, edPublic string, err error)
+}
+
+// Node is one server of the fediverse.
+type Node struct {
+	Config
+	Host string // of the origin, with its port unless it is the scheme's own
+
+	keys    *keyring
+	wake    chan struct{}
+	mux     *http.ServeMux
+	service *storage.Actor // /actor, who signs what the node itself asks
+
+	mu     sync.Mutex
+	counts map[string]int64 // touched under mu
+	down   map[string]bool  // hosts whose breaker is open, as far as this process knows; under mu
+}
+
+// New makes a node on a migrated database. At its first use the database gets the node's own actors and their keys;
+// afterwards another origin is refused, as it is part of every id that others keep.
+func New(ctx context.Context, c Config) (*Node, error) {
+	u, err := url.Parse(c.Origin)
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, fmt.Errorf("the origin %q is not a scheme and a host, as in https://coop.example", c.Origin)
+	}
+	if c.Now == nil {
+		c.Now = c.DB.Now
+	}
+	if c.Keys == nil {
+		c.Keys = generateKeys
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	n := &Node{Config: c, wake: make(chan struct{}, 1), counts: map[string]int64{}, down: map[string]bool{}}
+	if n.Host, err = normaliseHost(u.Host); err != nil {
+		return nil, fmt.Errorf("the origin %q: %w", c.Origin, err)
+	}
+	if n.Config.Name == "" {
+		n.Config.Name = n.Host
+	}
+	n.keys = newKeyring()
+	n.mux = n.routes()
+	if err := n.found(ctx); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// found makes the node's own actors once, and holds the origin that it was founded with.
+func (n *Node) found(ctx context.Context) error {
+	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		origin, err := tx.Setting(ctx, "origin")
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			if err := tx.SetSetting(ctx, "origin", n.Origin); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case origin != n.Origin:
+			return fmt.Errorf("this database belongs to %s and cannot serve %s: the origin is part of every id that other servers keep", origin, n.Origin)
+		}
+		for _, a := range []*storage.Actor{
+			{Type: storage.Application, Username: "actor", Name: n.Config.Name, Summary: "<p>This node itself: it signs what the node asks of others.</p>", Locked: true, Bot: true},
+			{Type: storage.Service, Username: "ledger", Name: n.Config.Name + " ledger", Summary: "<p>The ledger of this node.</p>", Locked: true, Bot: true},
+		} {
+			n.addresses(a)
+			old, err := tx.ActorByIRI(ctx, a.IRI)
+			if errors.Is(err, storage.ErrNotFound) {
+				old, err = a, n.addActor(ctx, tx, a)
+			}
+			if err != nil {
+				return err
+			}
+			if a.Type == storage.Application {
+				n.service = old
+			}
+		}
+		return nil
+	})
+}
+
+// addActor stores a new actor of this node with keys of its own.
+func (n *Node) addActor(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
+	if err := tx.SaveActor(ctx, a); err != nil {
+		return err
+	}
+	return n.addKeys(ctx, tx, a, "#main-key", "#ed25519-key")
+}
+
+// Handler serves everything that ActivityPub, WebFinger and NodeInfo ask for. Addresses that people open too are
+// answered as documents here; web/routes.go decides which of both is meant.
+func (n *Node) Handler() http.Handler { return n.mux }
+
+// Run does the node's work in the background until ctx ends: deliveries.
+func (n *Node) Run(ctx context.Context) error { return n.deliverLoop(ctx) }
+
+// Wake tells the background work that there is something new.
+func (n *Node) Wake() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// count adds one to a counter of what came in.
+func (n *Node) count(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.counts[name]; !ok && len(n.counts) >= 1000 {
+		name = "other" // names come from outside
+	}
+	n.counts[name]++
+}
+
+// Counts are how often each kind of activity was received, ignored or unknown since the start.
+func (n *Node) Counts() map[string]int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.counts)
+}

@@ -1,0 +1,781 @@
+package activitypub
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"planet/storage"
+)
+
+// By is who does something, and as whom: a person, or the operator at the command line when User is nil.
+type By struct {
+	User  *storage.User
+	Actor *storage.Actor
+}
+
+// may lists the roles in a co-op that allow an act. A person may always act as herself, the operator as anyone.
+var may = map[string][]string{
+	"post":    {storage.RoleAdmin, storage.RoleEditor},
+	"follow":  {storage.RoleAdmin, storage.RoleEditor},
+	"profile": {storage.RoleAdmin, storage.RoleEditor},
+	"members": {storage.RoleAdmin},
+	"keys":    {storage.RoleAdmin},
+}
+
+// allowed refuses who may not do this as that actor.
+func (n *Node) allowed(ctx context.Context, db *storage.DB, by By, act string) error {
+	a, err := db.ActorByID(ctx, by.Actor.ID)
+	if err != nil {
+		return err
+	}
+	if !a.Local() || a.DeletedAt != nil || a.SuspendedAt != nil {
+		return problem(403, "suspended", "%s cannot act here", a.Username)
+	}
+	if by.User == nil {
+		return nil
+	}
+	u, err := db.UserByID(ctx, by.User.ID)
+	if err != nil {
+		return err
+	}
+	if u.SuspendedAt != nil {
+		return problem(403, "suspended", "%s is suspended", u.Username)
+	}
+	if u.ActorID == a.ID {
+		return nil
+	}
+	roles, err := db.RolesIn(ctx, u.ID, a.ID)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(roles, func(r string) bool { return slices.Contains(may[act], r) }) {
+		return problem(403, "role", "%s may not do this as %s: it takes one of the roles %s", u.Username, a.Username, strings.Join(may[act], ", "))
+	}
+	return nil
+}
+
+// record keeps who did what as whom, in the transaction of the act.
+func record(ctx context.Context, tx *storage.DB, by By, kind string, object storage.IRI) error {
+	act := &storage.Act{ActorID: by.Actor.ID, Kind: kind, Object: object}
+	if by.User != nil {
+		act.UserID = by.User.ID
+	}
+	return tx.RecordAct(ctx, act)
+}
+
+// shipment is where an activity goes.
+type shipment struct {
+	object    storage.IRI   // what it is about: its deliveries go out in order
+	inboxes   []storage.IRI // of others; those of this node are left out
+	supersede storage.Supersede
+	public    bool
+}
+
+// send gives an activity of ours an id and a proof (FEP-8b32), stores its bytes, and queues its deliveries: all in tx.
+func (n *Node) send(ctx context.Context, tx *storage.DB, from *storage.Actor, m map[string]any, s shipment) error {
+	row := &storage.Activity{ID: tx.NewID(), ActorIRI: from.IRI, Type: m["type"].(string), Object: s.object, Local: true, Public: s.public}
+	if _, ok := m["id"]; !ok {
+		m["id"] = n.Origin + "/activities/" + row.ID.String()
+	}
+	row.IRI = storage.IRI(fmt.Sprint(m["id"]))
+	m["@context"] = contextActivity
+	raw, err := encode(m)
+	if err != nil {
+		return err
+	}
+	keys, err := tx.KeysOf(ctx, from.ID)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if k.Kind != storage.KeyEd25519 || k.Private == "" {
+			continue
+		}
+		key, err := parsePrivateKey(k.Private)
+		if err != nil {
+			return err
+		}
+		if raw, err = signProof(raw, string(k.IRI), key.(ed25519.PrivateKey), n.Now()); err != nil {
+			return err
+		}
+		break
+	}
+	row.Raw = raw
+	if _, err := tx.SaveActivity(ctx, row); err != nil {
+		return err
+	}
+	var ds []storage.Delivery
+	seen := map[storage.IRI]bool{}
+	for _, inbox := range s.inboxes {
+		if inbox == "" || seen[inbox] || n.isOurs(inbox) {
+			continue
+		}
+		seen[inbox] = true
+		ds = append(ds, storage.Delivery{ActivityID: row.ID, Inbox: inbox, Host: hostOf(inbox), ActorID: from.ID, Object: s.object})
+	}
+	return tx.Enqueue(ctx, ds, s.supersede)
+}
+
+// hostOf is the key of a server's queue: the host of an address, with its port unless it is the scheme's own.
+func hostOf(i storage.IRI) string {
+	u, err := url.Parse(string(i))
+	if err != nil {
+		return ""
+	}
+	if h, err := normaliseHost(u.Host); err == nil {
+		return h
+	}
+	return strings.ToLower(u.Host)
+}
+
+// NewUser is a person who is to sign in here.
+type NewUser struct {
+	Username string
+	Name     string // shown to others; "" for the username
+	Email    string
+	Password string // "" for none yet
+	Role     string // on the node; "" for storage.NodeUser
+}
+
+var localNames = regexp.MustCompile(`^[a-z0-9_]{1,30}$`)
+
+// checkName refuses names that cannot be a handle here, or that would look like the node itself.
+func checkName(name string) error {
+	if !localNames.MatchString(name) {
+		return invalid("username", "use 1 to 30 of the letters a-z, digits and _")
+	}
+	if slices.Contains(reserved, name) {
+		return invalid("username", "%q is reserved for the node", name)
+	}
+	return nil
+}
+
+// CreatePerson adds a user and her actor. InvalidError when a field cannot be used, ErrConflict wrapped when the name is
+// taken, also by someone who is gone.
+func (n *Node) CreatePerson(ctx context.Context, in NewUser) (*storage.User, *storage.Actor, error) {
+	name := strings.ToLower(strings.TrimSpace(in.Username))
+	if err := checkName(name); err != nil {
+		return nil, nil, err
+	}
+	if in.Email != "" && !plausibleEmail(in.Email) {
+		return nil, nil, invalid("email", "%q is not an e-mail address", in.Email)
+	}
+	u := &storage.User{Username: name, Email: in.Email, Role: in.Role}
+	if u.Role == "" {
+		u.Role = storage.NodeUser
+	}
+	if !slices.Contains([]string{storage.NodeOwner, storage.NodeAdmin, storage.NodeModerator, storage.NodeUser}, u.Role) {
+		return nil, nil, invalid("role", "%q is no role on the node", u.Role)
+	}
+	if in.Password != "" {
+		hash, err := storage.HashPassword(in.Password)
+		if err != nil {
+			return nil, nil, invalid("password", "%v", err)
+		}
+		u.PasswordHash = hash
+	}
+	a := &storage.Actor{Type: storage.Person, Username: name, Name: clip(strings.TrimSpace(in.Name), 200), Discoverable: true, Indexable: true}
+	if a.Name == "" {
+		a.Name = name
+	}
+	n.addresses(a)
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.freeName(ctx, tx, name); err != nil {
+			return err
+		}
+		if err := n.addActor(ctx, tx, a); err != nil {
+			return err
+		}
+		u.ActorID = a.ID
+		if err := tx.CreateUser(ctx, u); err != nil {
+			return err
+		}
+		return record(ctx, tx, By{u, a}, "user.create", a.IRI)
+	})
+	return u, a, err
+}
+
+func (n *Node) freeName(ctx context.Context, tx *storage.DB, name string) error {
+	_, err := tx.LocalActor(ctx, name)
+	if err == nil {
+		return fmt.Errorf("the name %q is taken: %w", name, storage.ErrConflict)
+	}
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func plausibleEmail(s string) bool {
+	name, host, ok := strings.Cut(s, "@")
+	return ok && name != "" && strings.Contains(host, ".") && len(s) <= 254 && !strings.ContainsAny(s, "%,\"<> \t\r\n\\") && !strings.Contains(host, "@")
+}
+
+// NewCoop is a co-op that is to be founded here.
+type NewCoop struct {
+	Username, Title, Summary string
+	Place, Category, Hours   string
+	Links                    []storage.Link
+	Principles               []string // of the International Cooperative Alliance, "1" to "7"
+	Locked                   bool     // follow requests are answered by hand
+}
+
+// FoundCoop makes a co-op; its founder becomes its admin.
+func (n *Node) FoundCoop(ctx context.Context, founder *storage.User, in NewCoop) (*storage.Actor, error) {
+	name := strings.ToLower(strings.TrimSpace(in.Username))
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	a := &storage.Actor{Type: storage.Organization, Username: name, Name: strings.TrimSpace(in.Title), Source: in.Summary, Discoverable: true, Indexable: true,
+		Place: in.Place, Category: in.Category, Hours: in.Hours, Links: in.Links, Principles: in.Principles, Locked: in.Locked}
+	if err := n.checkProfile(a); err != nil {
+		return nil, err
+	}
+	n.addresses(a)
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		u, err := tx.UserByID(ctx, founder.ID)
+		if err != nil {
+			return err
+		}
+		if u.SuspendedAt != nil {
+			return problem(403, "suspended", "%s is suspended", u.Username)
+		}
+		if err := n.freeName(ctx, tx, name); err != nil {
+			return err
+		}
+		if err := n.addActor(ctx, tx, a); err != nil {
+			return err
+		}
+		if err := tx.AddMember(ctx, &storage.Member{UserID: u.ID, CoopID: a.ID, Role: storage.RoleAdmin}); err != nil {
+			return err
+		}
+		return record(ctx, tx, By{u, a}, "coop.found", a.IRI)
+	})
+	return a, err
+}
+
+// checkProfile refuses profile fields that cannot be shown, and renders the summary from its source.
+func (n *Node) checkProfile(a *storage.Actor) error {
+	switch {
+	case a.Name == "":
+		return invalid("title", "a co-op needs a title")
+	case utf8.RuneCountInString(a.Name) > 200:
+		return invalid("title", "at most 200 characters")
+	case utf8.RuneCountInString(a.Source) > maxPostRunes:
+		return invalid("summary", "at most %d characters", maxPostRunes)
+	case len(a.Place) > 200 || len(a.Hours) > 500 || len(a.Category) > 100:
+		return invalid("profile", "place, hours and category have at most 200, 500 and 100 bytes")
+	case len(a.Links) > 20:
+		return invalid("links", "at most 20 links")
+	}
+	for _, l := range a.Links {
+		u, err := url.Parse(l.URL)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || l.Name == "" || len(l.Name) > 255 || len(l.URL) > 2047 {
+			return invalid("links", "%q is not a named http(s) address", l.URL)
+		}
+	}
+	for _, p := range a.Principles {
+		if len(p) != 1 || p < "1" || p > "7" {
+			return invalid("principles", "%q is not a principle of the International Cooperative Alliance: use 1 to 7", p)
+		}
+	}
+	a.Summary = ""
+	if a.Source != "" {
+		a.Summary, _ = renderText(a.Source, nil, n.Origin)
+	}
+	return nil
+}
+
+// UpdateProfile stores what a person may change of an actor's profile, and tells its followers.
+func (n *Node) UpdateProfile(ctx context.Context, by By, in *storage.Actor) error {
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.allowed(ctx, tx, by, "profile"); err != nil {
+			return err
+		}
+		a, err := tx.ActorByID(ctx, by.Actor.ID)
+		if err != nil {
+			return err
+		}
+		a.Name, a.Source, a.Place, a.Category, a.Hours = in.Name, in.Source, in.Place, in.Category, in.Hours
+		a.Links, a.Principles, a.Locked, a.Discoverable, a.Indexable = in.Links, in.Principles, in.Locked, in.Discoverable, in.Indexable
+		a.Latitude, a.Longitude = in.Latitude, in.Longitude
+		if err := n.checkProfile(a); err != nil {
+			return err
+		}
+		if err := tx.SaveActor(ctx, a); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, by, "profile.update", a.IRI); err != nil {
+			return err
+		}
+		return n.announceActor(ctx, tx, a)
+	})
+	n.Wake()
+	return err
+}
+
+// announceActor tells followers that an actor's document has changed.
+func (n *Node) announceActor(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
+	doc, err := n.actorToWire(ctx, tx, a)
+	if err != nil {
+		return err
+	}
+	delete(doc, "@context")
+	inboxes, err := n.followerInboxes(ctx, tx, a)
+	if err != nil {
+		return err
+	}
+	m := map[string]any{"type": "Update", "actor": a.IRI, "to": []any{publicAddress}, "cc": []any{a.Followers}, "object": doc}
+	return n.send(ctx, tx, a, m, shipment{object: a.IRI, inboxes: inboxes, supersede: storage.SupersedeUpdates, public: true})
+}
+
+// RotateKeys gives an actor new keys and tells its followers. What was signed before is no longer verified by them.
+func (n *Node) RotateKeys(ctx context.Context, by By) error {
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.allowed(ctx, tx, by, "keys"); err != nil {
+			return err
+		}
+		old, err := tx.KeysOf(ctx, by.Actor.ID)
+		if err != nil {
+			return err
+		}
+		for _, k := range old {
+			if err := tx.RetireKey(ctx, k.IRI); err != nil {
+				return err
+			}
+		}
+		mark := storage.IRI(tx.NewID().String())
+		if err := n.addKeys(ctx, tx, by.Actor, "#key-"+mark, "#ed25519-"+mark); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, by, "keys.rotate", by.Actor.IRI); err != nil {
+			return err
+		}
+		return n.announceActor(ctx, tx, by.Actor)
+	})
+	n.Wake()
+	return err
+}
+
+// followerInboxes are where an actor's followers elsewhere receive: the shared inbox of their server, once, if it has one.
+func (n *Node) followerInboxes(ctx context.Context, db *storage.DB, a *storage.Actor) ([]storage.IRI, error) {
+	rows, err := db.FollowerInboxes(ctx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]storage.IRI, 0, len(rows))
+	for _, r := range rows {
+		if r.SharedInbox != "" {
+			out = append(out, r.SharedInbox)
+		} else {
+			out = append(out, r.Inbox)
+		}
+	}
+	return out, nil
+}
+
+// Draft is what a person wants to say.
+type Draft struct {
+	Text       string // plain; links, mentions and hashtags are found in it
+	Visibility string // "" for public
+	Summary    string // content warning
+	Sensitive  bool
+	Language   string // BCP 47, "" for unknown
+	InReplyTo  storage.IRI
+}
+
+func (d *Draft) check() error {
+	d.Text = strings.TrimSpace(strings.ReplaceAll(d.Text, "\r\n", "\n"))
+	if d.Visibility == "" {
+		d.Visibility = storage.Public
+	}
+	switch {
+	case d.Text == "":
+		return invalid("text", "a post needs some text")
+	case !utf8.ValidString(d.Text) || strings.ContainsRune(d.Text, 0):
+		return invalid("text", "the text is not valid UTF-8")
+	case utf8.RuneCountInString(d.Text) > maxPostRunes:
+		return invalid("text", "a post has at most %d characters, this has %d", maxPostRunes, utf8.RuneCountInString(d.Text))
+	case utf8.RuneCountInString(d.Summary) > 500:
+		return invalid("summary", "a content warning has at most 500 characters")
+	case !slices.Contains([]string{storage.Public, storage.Unlisted, storage.Private, storage.Direct}, d.Visibility):
+		return invalid("visibility", "%q is not public, unlisted, private or direct", d.Visibility)
+	case d.Language != "" && !regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`).MatchString(d.Language):
+		return invalid("language", "%q is not a language code such as ca or en-GB", d.Language)
+	}
+	if d.Summary != "" {
+		d.Sensitive = true
+	}
+	return nil
+}
+
+// resolveMentions finds whom a text speaks to. A handle that cannot be found stays text.
+func (n *Node) resolveMentions(ctx context.Context, text string) ([]storage.Mention, error) {
+	var out []storage.Mention
+	handles := findMentions(text)
+	for _, h := range handles[:min(len(handles), maxMentions)] {
+		ctx, cancel := context.WithTimeout(ctx, 8*time.Second)
+		a, err := n.Resolve(ctx, h)
+		cancel()
+		if err != nil {
+			var invalid *InvalidError
+			var p *Problem
+			var fe *FetchError
+			if errors.Is(err, storage.ErrNotFound) || errors.As(err, &invalid) || errors.As(err, &p) || errors.As(err, &fe) || ctx.Err() == nil {
+				continue
+			}
+			return nil, err
+		}
+		if !slices.ContainsFunc(out, func(m storage.Mention) bool { return m.IRI == a.IRI }) {
+			out = append(out, mentionOf(n, a))
+		}
+	}
+	return out, nil
+}
+
+func mentionOf(n *Node, a *storage.Actor) storage.Mention {
+	return storage.Mention{ActorID: a.ID, IRI: a.IRI, Handle: a.Handle(n.Host), URL: a.URL}
+}
+
+// render makes HTML of a text, with the mentions that were resolved.
+func (n *Node) render(text string, mentions []storage.Mention) (html string, tags []string) {
+	known := make([]mention, 0, len(mentions))
+	for _, m := range mentions {
+		known = append(known, mention{Handle: m.Handle, URL: m.URL})
+		if local, ok := strings.CutSuffix(m.Handle, "@"+n.Host); ok {
+			known = append(known, mention{Handle: local, URL: m.URL})
+		}
+	}
+	return renderText(text, known, n.Origin)
+}
+
+// Publish says something as an actor of this node: the post, its Create, the news to people here and the deliveries to
+// servers elsewhere are one transaction.
+func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if err := n.allowed(ctx, n.DB, by, "post"); err != nil {
+		return nil, err
+	}
+	mentions, err := n.resolveMentions(ctx, d.Text)
+	if err != nil {
+		return nil, err
+	}
+	p := &storage.Post{Type: "Note", ActorID: by.Actor.ID, Visibility: d.Visibility, Source: d.Text, Summary: d.Summary, Sensitive: d.Sensitive,
+		Language: d.Language, PublishedAt: n.Now().UTC().Truncate(time.Second)}
+	if by.User != nil {
+		p.UserID = by.User.ID
+	}
+	if d.InReplyTo != "" {
+		parent, author, err := n.parent(ctx, d.InReplyTo, by.Actor)
+		if err != nil {
+			return nil, err
+		}
+		p.InReplyTo, p.InReplyToID, p.Conversation = parent.IRI, &parent.ID, parent.Conversation
+		if author.ID != by.Actor.ID && !slices.ContainsFunc(mentions, func(m storage.Mention) bool { return m.IRI == author.IRI }) {
+			mentions = append(mentions, mentionOf(n, author))
+		}
+	}
+	if p.Visibility == storage.Direct && len(mentions) == 0 {
+		return nil, invalid("text", "a direct post needs to name its reader, as in @ana@coop.example")
+	}
+	p.Mentions = mentions
+	p.Content, p.Tags = n.render(d.Text, mentions)
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.allowed(ctx, tx, by, "post"); err != nil {
+			return err
+		}
+		p.ID = tx.NewID()
+		p.IRI = by.Actor.IRI + storage.IRI("/statuses/"+p.ID.String())
+		p.URL = n.Origin + "/@" + by.Actor.Username + "/" + p.ID.String()
+		if p.Conversation == "" {
+			p.Conversation = string(p.IRI) + "/context"
+		}
+		if err := tx.SavePost(ctx, p); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, by, "post.create", p.IRI); err != nil {
+			return err
+		}
+		if err := n.tellLocal(ctx, tx, p); err != nil {
+			return err
+		}
+		return n.sendPost(ctx, tx, by.Actor, p, p.Mentions, "Create")
+	})
+	n.Wake()
+	return p, err
+}
+
+// parent finds the post that someone here answers; one that is not here is fetched. ErrNotFound when it may not be read.
+func (n *Node) parent(ctx context.Context, iri storage.IRI, reader *storage.Actor) (*storage.Post, *storage.Actor, error) {
+	p, err := n.DB.PostByIRI(ctx, iri)
+	if errors.Is(err, storage.ErrNotFound) && !n.isOurs(iri) {
+		p, err = n.fetchNote(ctx, iri)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("the post %s: %w", iri, err)
+	}
+	if may, err := n.mayRead(ctx, p, reader); err != nil || !may || p.DeletedAt != nil {
+		if err == nil {
+			err = storage.ErrNotFound
+		}
+		return nil, nil, fmt.Errorf("the post %s: %w", iri, err)
+	}
+	author, err := n.DB.ActorByID(ctx, p.ActorID)
+	return p, author, err
+}
+
+// tellLocal notifies those of this node whom a post speaks to.
+func (n *Node) tellLocal(ctx context.Context, tx *storage.DB, p *storage.Post) error {
+	for _, m := range p.Mentions {
+		if m.ActorID == 0 || m.ActorID == p.ActorID || !n.isOurs(m.IRI) {
+			continue
+		}
+		if err := tell(ctx, tx, []storage.ID{m.ActorID}, "mention", p.ActorID, p.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendPost queues a Create, Update or Delete of a post to its followers, unless it is direct, and to those named.
+func (n *Node) sendPost(ctx context.Context, tx *storage.DB, author *storage.Actor, p *storage.Post, named []storage.Mention, kind string) error {
+	var inboxes []storage.IRI
+	if p.Visibility != storage.Direct {
+		var err error
+		if inboxes, err = n.followerInboxes(ctx, tx, author); err != nil {
+			return err
+		}
+	}
+	var ids []storage.ID
+	for _, m := range named {
+		ids = append(ids, m.ActorID)
+	}
+	actors, err := tx.ActorsByID(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, a := range actors {
+		if a.SharedInbox != "" && p.Visibility != storage.Direct {
+			inboxes = append(inboxes, a.SharedInbox)
+		} else {
+			inboxes = append(inboxes, a.Inbox)
+		}
+	}
+	to, cc := audienceOf(&storage.Post{Visibility: p.Visibility, Mentions: named}, author)
+	m := map[string]any{"type": kind, "actor": author.IRI, "to": to, "cc": cc, "published": wireTime(p.PublishedAt)}
+	s := shipment{object: p.IRI, inboxes: inboxes, public: p.Visibility == storage.Public || p.Visibility == storage.Unlisted}
+	switch kind {
+	case "Create":
+		m["id"], m["object"] = string(p.IRI)+"/activity", n.noteToWire(p, author)
+	case "Update":
+		m["object"], s.supersede = n.noteToWire(p, author), storage.SupersedeUpdates
+		m["published"] = wireTime(*p.EditedAt)
+	case "Delete":
+		m["object"], s.supersede = map[string]any{"id": p.IRI, "type": "Tombstone"}, storage.SupersedeAll
+		delete(m, "published")
+	}
+	return n.send(ctx, tx, author, m, s)
+}
+
+// ownPost finds a post that by's actor wrote, or ErrNotFound.
+func (n *Node) ownPost(ctx context.Context, by By, id storage.ID) (*storage.Post, error) {
+	p, err := n.DB.PostByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if p.ActorID != by.Actor.ID || p.DeletedAt != nil {
+		return nil, storage.ErrNotFound
+	}
+	return p, nil
+}
+
+// Edit changes the words of a post; who may read it stays. ErrNotFound when the actor has no such post.
+func (n *Node) Edit(ctx context.Context, by By, id storage.ID, d Draft) (*storage.Post, error) {
+	p, err := n.ownPost(ctx, by, id)
+	if err != nil {
+		return nil, err
+	}
+	d.Visibility = p.Visibility
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if err := n.allowed(ctx, n.DB, by, "post"); err != nil {
+		return nil, err
+	}
+	mentions, err := n.resolveMentions(ctx, d.Text)
+	if err != nil {
+		return nil, err
+	}
+	told := slices.Clone(p.Mentions) // those who were told before hear of the change
+	if p.InReplyToID != nil {        // the one who is answered stays addressed
+		if parent, err := n.DB.PostByID(ctx, *p.InReplyToID); err == nil {
+			for _, m := range p.Mentions {
+				if m.ActorID == parent.ActorID && !slices.ContainsFunc(mentions, func(o storage.Mention) bool { return o.IRI == m.IRI }) {
+					mentions = append(mentions, m)
+				}
+			}
+		}
+	}
+	for _, m := range mentions {
+		if !slices.ContainsFunc(told, func(o storage.Mention) bool { return o.IRI == m.IRI }) {
+			told = append(told, m)
+		}
+	}
+	if p.Visibility == storage.Direct && len(mentions) == 0 {
+		return nil, invalid("text", "a direct post needs to name its reader, as in @ana@coop.example")
+	}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.allowed(ctx, tx, by, "post"); err != nil {
+			return err
+		}
+		old, err := tx.PostByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		if old.DeletedAt != nil {
+			return storage.ErrNotFound
+		}
+		at := n.Now().UTC().Truncate(time.Second)
+		last := old.PublishedAt
+		if old.EditedAt != nil {
+			last = *old.EditedAt
+		}
+		if !at.After(last) {
+			at = last.Add(time.Second) // newer than before, also within one second
+		}
+		*p = *old
+		p.Mentions, p.EditedAt, p.Source, p.Summary, p.Sensitive, p.Language = mentions, &at, d.Text, d.Summary, d.Sensitive, d.Language
+		p.Content, p.Tags = n.render(d.Text, mentions)
+		if err := tx.SavePost(ctx, p); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, by, "post.edit", p.IRI); err != nil {
+			return err
+		}
+		if err := n.tellLocal(ctx, tx, p); err != nil {
+			return err
+		}
+		return n.sendPost(ctx, tx, by.Actor, p, told, "Update")
+	})
+	n.Wake()
+	return p, err
+}
+
+// Delete leaves a tombstone where a post was, and tells everyone who was told of it.
+func (n *Node) Delete(ctx context.Context, by By, id storage.ID) error {
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.allowed(ctx, tx, by, "post"); err != nil {
+			return err
+		}
+		p, err := tx.PostByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		if p.ActorID != by.Actor.ID || p.DeletedAt != nil {
+			return storage.ErrNotFound
+		}
+		if err := tx.DeletePost(ctx, id); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, by, "post.delete", p.IRI); err != nil {
+			return err
+		}
+		return n.sendPost(ctx, tx, by.Actor, p, p.Mentions, "Delete")
+	})
+	n.Wake()
+	return err
+}
+
+// Follow asks an actor, here or elsewhere, to let one of ours read it. Asking again changes nothing.
+func (n *Node) Follow(ctx context.Context, by By, whom string) (*storage.Follow, error) {
+	if err := n.allowed(ctx, n.DB, by, "follow"); err != nil {
+		return nil, err
+	}
+	target, err := n.Resolve(ctx, whom)
+	if err != nil {
+		return nil, err
+	}
+	if target.ID == by.Actor.ID {
+		return nil, invalid("handle", "nobody follows herself")
+	}
+	if target.DeletedAt != nil || target.SuspendedAt != nil {
+		return nil, fmt.Errorf("%s: %w", whom, storage.ErrNotFound)
+	}
+	if target.Local() && (target.Type == storage.Application || target.Type == storage.Service) {
+		return nil, problem(403, "service", "%s is the node itself and cannot be followed", whom)
+	}
+	f := &storage.Follow{ActorID: by.Actor.ID, TargetID: target.ID, State: storage.FollowPending}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.allowed(ctx, tx, by, "follow"); err != nil {
+			return err
+		}
+		old, err := tx.FollowBetween(ctx, by.Actor.ID, target.ID)
+		if err == nil && old.State == storage.FollowAccepted {
+			*f = *old
+			return nil
+		}
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		f.IRI = storage.IRI(n.Origin + "/activities/" + tx.NewID().String())
+		if target.Local() && !target.Locked {
+			f.State = storage.FollowAccepted
+		}
+		if err := tx.SaveFollow(ctx, f); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, by, "follow.create", target.IRI); err != nil {
+			return err
+		}
+		if target.Local() {
+			kind := "follow"
+			if target.Locked {
+				kind = "follow_request"
+			}
+			return tx.Notify(ctx, &storage.Notification{ActorID: target.ID, Kind: kind, FromID: by.Actor.ID})
+		}
+		return n.send(ctx, tx, by.Actor, followToWire(f, by.Actor.IRI, target.IRI), shipment{object: f.IRI, inboxes: []storage.IRI{target.Inbox}})
+	})
+	n.Wake()
+	return f, err
+}
+
+// Unfollow takes a follow back. ErrNotFound when there is none.
+func (n *Node) Unfollow(ctx context.Context, by By, whom string) error {
+	target, err := n.Resolve(ctx, whom)
+	if err != nil {
+		return err
+	}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.allowed(ctx, tx, by, "follow"); err != nil {
+			return err
+		}
+		f, err := tx.FollowBetween(ctx, by.Actor.ID, target.ID)
+		if err != nil {
+			return fmt.Errorf("%s does not follow %s: %w", by.Actor.Username, whom, err)
+		}
+		if err := tx.DeleteFollow(ctx, f.ID); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, by, "follow.undo", target.IRI); err != nil {
+			return err
+		}
+		if target.Local() {
+			return nil
+		}
+		m := map[string]any{"type": "Undo", "actor": by.Actor.IRI, "to": []any{target.IRI}, "object": followToWire(f, by.Actor.IRI, target.IRI)}
+		return n.send(ctx, tx, by.Actor, m, shipment{object: f.IRI, inboxes: []storage.IRI{target.Inbox}})
+	})
+	n.Wake()
+	return err
+}
