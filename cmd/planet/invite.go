@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"planet/storage"
+)
+
+type inviteCmd struct {
+	Create inviteCreateCmd `cmd:"" help:"Make an invitation and print its link."`
+	List   inviteListCmd   `cmd:"" help:"List invitations."`
+	Revoke inviteRevokeCmd `cmd:"" help:"End an invitation."`
+}
+
+// inviteEntry is an invitation as --json prints one. Its link is known only when it is made.
+type inviteEntry struct {
+	ID      storage.ID `json:"id"`
+	Link    string     `json:"link,omitempty"`
+	Coop    string     `json:"coop,omitempty"`
+	Uses    int        `json:"uses_left"`
+	Created time.Time  `json:"created"`
+	Expires *time.Time `json:"expires,omitempty"`
+	State   string     `json:"state"` // open, used, expired or revoked
+}
+
+func (c *app) inviteEntry(db *storage.DB, i *storage.Invite) (inviteEntry, error) {
+	e := inviteEntry{ID: i.ID, Uses: i.UsesLeft, Created: i.CreatedAt, Expires: i.ExpiresAt, State: "open"}
+	switch {
+	case i.RevokedAt != nil:
+		e.State = "revoked"
+	case i.UsesLeft <= 0:
+		e.State = "used"
+	case i.ExpiresAt != nil && !i.ExpiresAt.After(db.Now()):
+		e.State = "expired"
+	}
+	if i.CoopID != 0 {
+		a, err := db.ActorByID(c.ctx, i.CoopID)
+		if err != nil {
+			return e, err
+		}
+		e.Coop = a.Username
+	}
+	return e, nil
+}
+
+type inviteCreateCmd struct {
+	Coop    string `placeholder:"COOP" help:"Those who come become members of this co-op, too."`
+	Uses    int    `default:"1" help:"How many people may use it."`
+	Expires string `default:"14d" placeholder:"D" help:"When it ends: a span such as 36h or 14d, a date such as 2027-01-31, or never."`
+	JSON    bool   `help:"Print JSON."`
+}
+
+func (inviteCreateCmd) Help() string {
+	return "Example: planet invite create --coop bakery --uses 5 --expires 14d"
+}
+
+func (cmd inviteCreateCmd) Run(c *app) error {
+	if cmd.Uses < 1 || cmd.Uses > 10_000 {
+		return usageError{"--uses: want 1 to 10000"}
+	}
+	return c.withDB(func(db *storage.DB) error {
+		code := newSecret()
+		i := &storage.Invite{CodeHash: hashSecret(code), UsesLeft: cmd.Uses}
+		until, err := expiry(cmd.Expires, db.Now())
+		if err != nil {
+			return err
+		}
+		i.ExpiresAt = until
+		if cmd.Coop != "" {
+			a, err := c.coop(db, cmd.Coop)
+			if err != nil {
+				return err
+			}
+			i.CoopID = a.ID
+		}
+		if err := db.SaveInvite(c.ctx, i); err != nil {
+			return err
+		}
+		e, err := c.inviteEntry(db, i)
+		if err != nil {
+			return err
+		}
+		e.Link = c.cfg.Origin + "/invite/" + code
+		if cmd.JSON {
+			return c.json(e)
+		}
+		c.say("%s", e.Link)
+		return nil
+	})
+}
+
+// expiry reads 36h, 14d, 2027-01-31 or never.
+func expiry(s string, now time.Time) (*time.Time, error) {
+	if s == "never" {
+		return nil, nil
+	}
+	var days int
+	if n, err := fmt.Sscanf(s, "%dd", &days); err == nil && n == 1 && fmt.Sprintf("%dd", days) == s && days > 0 {
+		t := now.UTC().AddDate(0, 0, days)
+		return &t, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		t := now.UTC().Add(d)
+		return &t, nil
+	}
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		t = t.AddDate(0, 0, 1) // the whole day counts
+		if !t.After(now) {
+			return nil, fmt.Errorf("%s is over", s)
+		}
+		return &t, nil
+	}
+	return nil, usageError{fmt.Sprintf("--expires: want a span such as 36h or 14d, a date such as 2027-01-31, or never, not %q", s)}
+}
+
+type inviteListCmd struct {
+	JSON bool `help:"Print JSON."`
+}
+
+func (inviteListCmd) Help() string { return "Example: planet invite list" }
+
+func (cmd inviteListCmd) Run(c *app) error {
+	return c.withDB(func(db *storage.DB) error {
+		invites, err := db.Invites(c.ctx)
+		if err != nil {
+			return err
+		}
+		entries := make([]inviteEntry, 0, len(invites))
+		for i := range invites {
+			e, err := c.inviteEntry(db, &invites[i])
+			if err != nil {
+				return err
+			}
+			entries = append(entries, e)
+		}
+		if cmd.JSON {
+			return c.json(entries)
+		}
+		t := c.table("ID", "STATE", "CO-OP", "USES LEFT", "CREATED", "EXPIRES")
+		for _, e := range entries {
+			t.row(e.ID.String(), e.State, e.Coop, fmt.Sprint(e.Uses), stamp(&e.Created), stamp(e.Expires))
+		}
+		return t.flush()
+	})
+}
+
+type inviteRevokeCmd struct {
+	ID string `arg:"" help:"The invitation's id, as in planet invite list."`
+}
+
+func (inviteRevokeCmd) Help() string { return "Example: planet invite revoke 117034567890" }
+
+func (cmd inviteRevokeCmd) Run(c *app) error {
+	id, err := storage.ParseID(cmd.ID)
+	if err != nil {
+		return usageError{fmt.Sprintf("%q is not an id", cmd.ID)}
+	}
+	return c.withDB(func(db *storage.DB) error {
+		err := db.RevokeInvite(c.ctx, id)
+		if errors.Is(err, storage.ErrNotFound) {
+			return fmt.Errorf("there is no invitation %s", cmd.ID)
+		} else if err != nil {
+			return err
+		}
+		c.say("the invitation %s is ended", cmd.ID)
+		return nil
+	})
+}

@@ -1,0 +1,190 @@
+// Package main is planet, the one binary: it reads the settings, wires the packages together and runs the node, and it is the
+// operator's hand on a node, running or not. It decides nothing about people, posts or money itself: each command is one call
+// into activitypub (what others may see) or storage (what they may not), and one line or table about the outcome.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes that scripts may rely on.
+const (
+	exitOK      = 0
+	exitRefused = 1
+	exitUsage   = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first signal asks, the second ends the process
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// cli is the whole command line.
+type cli struct {
+	ConfigFile string `name:"config" env:"PLANET_CONFIG" placeholder:"FILE" group:"settings-file" help:"Read settings from this file instead of planet.toml."`
+	Config     `group:"settings"`
+
+	Serve   serveCmd   `cmd:"" help:"Run the node."`
+	Dev     devCmd     `cmd:"" help:"Run two nodes that know each other, to try things out."`
+	Show    configCmd  `cmd:"" name:"config" help:"Print every setting with its value, source and meaning."`
+	User    userCmd    `cmd:"" help:"People: create, list, show, role, password, suspend, unsuspend."`
+	Coop    coopCmd    `cmd:"" help:"Co-ops and who has which role in them."`
+	Invite  inviteCmd  `cmd:"" help:"Invitations."`
+	Token   tokenCmd   `cmd:"" help:"Access tokens for apps and scripts."`
+	Post    postCmd    `cmd:"" help:"Publish, list, edit and delete posts."`
+	Follow  followCmd  `cmd:"" help:"Follow somebody, or list who follows whom."`
+	Queue   queueCmd   `cmd:"" help:"Deliveries that wait, fail or are given up."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database to this version."`
+	Doctor  doctorCmd  `cmd:"" help:"Look for what is wrong with this node."`
+	Keys    keysCmd    `cmd:"" help:"Signing keys."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// app is what a command runs with.
+type app struct {
+	ctx            context.Context
+	cfg            *Config
+	settings       *settings
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// usageError is a wrong way to call a command that only the command itself can see.
+type usageError struct{ msg string }
+
+func (e usageError) Error() string { return e.msg }
+
+// settingError is a setting that cannot be read or is not good.
+type settingError struct{ err error }
+
+func (e settingError) Error() string { return e.err.Error() }
+func (e settingError) Unwrap() error { return e.err }
+
+// run is the program: it returns the exit code and never ends the process.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c cli
+	set := &settings{path: configFile(args), getenv: os.LookupEnv, sources: map[string]string{}}
+	done := false // --help has been answered
+	parser, err := kong.New(&c,
+		kong.Name("planet"),
+		kong.Description("A node for co-ops: people, posts and (soon) payments, federated by ActivityPub."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { done = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+		kong.Help(help),
+		kong.ExplicitGroups([]kong.Group{{Key: settingsGroup, Title: "Settings:"}, {Key: "settings-file", Title: "Settings file:"}}),
+		kong.Resolvers(set),
+	)
+	if err != nil {
+		return fail(stderr, err, exitRefused)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	var setting settingError
+	switch {
+	case done:
+		return exitOK
+	case errors.As(err, &setting):
+		return fail(stderr, err, exitRefused)
+	case err != nil:
+		return fail(stderr, fmt.Errorf("%w; see planet --help", err), exitUsage)
+	}
+	if err := c.Config.check(); err != nil {
+		return fail(stderr, err, exitRefused)
+	}
+	err = k.Run(&app{ctx: ctx, cfg: &c.Config, settings: set, stdin: stdin, stdout: stdout, stderr: stderr})
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return fail(stderr, err, exitUsage)
+	case err != nil:
+		return fail(stderr, err, exitRefused)
+	}
+	return exitOK
+}
+
+// fail prints one line.
+func fail(stderr io.Writer, err error, code int) int {
+	fmt.Fprintln(stderr, "planet: "+strings.Join(strings.Fields(err.Error()), " "))
+	return code
+}
+
+// configFile looks for --config ahead of the parser, which reads the file while it parses.
+func configFile(args []string) string {
+	for i, a := range args {
+		if v, ok := strings.CutPrefix(a, "--config="); ok {
+			return v
+		}
+		if a == "--config" && i+1 < len(args) {
+			return args[i+1]
+		}
+	}
+	return os.Getenv("PLANET_CONFIG")
+}
+
+// help prints the settings with the commands that are about them, and not with every other one.
+func help(opts kong.HelpOptions, k *kong.Context) error {
+	if n := k.Selected(); n != nil && n.Name != "serve" && n.Name != "config" {
+		for _, flags := range k.Model.Node.AllFlags(true) {
+			for _, f := range flags {
+				f.Hidden = f.Hidden || f.Group != nil
+			}
+		}
+	}
+	return kong.DefaultHelpPrinter(opts, k)
+}
+
+// say prints one line about what was done.
+func (c *app) say(format string, args ...any) {
+	fmt.Fprintf(c.stdout, format+"\n", args...)
+}
+
+// json prints one document, indented.
+func (c *app) json(v any) error {
+	e := json.NewEncoder(c.stdout)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// table prints rows in columns.
+func (c *app) table(head ...string) *table {
+	t := &table{tabwriter.NewWriter(c.stdout, 0, 4, 2, ' ', 0)}
+	t.row(head...)
+	return t
+}
+
+type table struct{ w *tabwriter.Writer }
+
+func (t *table) row(cells ...string) {
+	for i, cell := range cells {
+		cells[i] = strings.NewReplacer("\t", " ", "\n", " ", "\r", " ").Replace(cell)
+	}
+	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+}
+
+func (t *table) flush() error { return t.w.Flush() }
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

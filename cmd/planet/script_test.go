@@ -1,0 +1,219 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts in testdata/script are sessions at a terminal: each runs the real program in a directory of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"planet": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			for _, v := range []string{"A", "B"} { // room for two nodes
+				port, err := freePort()
+				if err != nil {
+					return err
+				}
+				e.Setenv("PORT_"+v, port)
+				e.Setenv("ORIGIN_"+v, "http://localhost:"+port)
+			}
+			e.Setenv("PLANET_ORIGIN", e.Getenv("ORIGIN_A"))
+			e.Setenv("PLANET_LISTEN", "localhost:"+e.Getenv("PORT_A"))
+			e.Setenv("PLANET_DATA", e.WorkDir+"/data")
+			e.Setenv("PLANET_LOG", "warn")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"refused": func(ts *testscript.TestScript, _ bool, args []string) { exits(ts, exitRefused, args) },
+			"wrong":   func(ts *testscript.TestScript, _ bool, args []string) { exits(ts, exitUsage, args) },
+			"await":   await,
+			"until":   until,
+			"json":    jsonHas,
+			"capture": capture,
+			"get":     get,
+		},
+	})
+}
+
+// freePort finds a port of this machine that nobody listens on now.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+// exits runs planet and wants this exit code and exactly one line on standard error.
+func exits(ts *testscript.TestScript, want int, args []string) {
+	err := ts.Exec("planet", args...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		ts.Fatalf("planet %s: got %v, want exit code %d", strings.Join(args, " "), err, want)
+	}
+	if exit.ExitCode() != want {
+		ts.Fatalf("planet %s: got exit code %d, want %d", strings.Join(args, " "), exit.ExitCode(), want)
+	}
+	if said := ts.ReadFile("stderr"); strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "planet: ") {
+		ts.Fatalf("planet %s: want one line on standard error, got %q", strings.Join(args, " "), said)
+	}
+}
+
+// patience is how long scripts wait for what takes a blink on an idle machine.
+const patience = 45 * time.Second
+
+// await ADDRESS waits until a node answers there.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.Now().Add(patience)
+	for {
+		res, err := http.Get(args[0])
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode < 500 {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not answer: %v", args[0], err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// until TEXT planet ARGS… runs the command again and again until its standard output holds the text; "! until" until it does not.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	deadline := time.Now().Add(patience)
+	for {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && strings.Contains(ts.ReadFile("stdout"), args[0]) != neg {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: waited in vain (%v); it printed %s", strings.Join(args, " "), err, ts.ReadFile("stdout"))
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// json PATH WANT looks into the JSON that the last command printed; PATH is like 0.roles.1, # is a length, WANT * is anything but
+// nothing.
+func jsonHas(ts *testscript.TestScript, _ bool, args []string) {
+	got := dig(ts, args[0])
+	if args[1] == "*" && got != "" && got != "<nil>" {
+		return
+	}
+	if got != args[1] {
+		ts.Fatalf("json %s: got %q, want %q", args[0], got, args[1])
+	}
+}
+
+// capture NAME [PATH] keeps what the last command printed, or a value of its JSON, in a variable; capture NAME /PATTERN keeps the
+// first submatch of a regular expression.
+func capture(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) == 2 && strings.HasPrefix(args[1], "/") {
+		m := regexp.MustCompile(args[1][1:]).FindStringSubmatch(ts.ReadFile("stdout"))
+		if len(m) < 2 {
+			ts.Fatalf("standard output does not match %s", args[1])
+		}
+		ts.Setenv(args[0], m[1])
+		return
+	}
+	if len(args) == 2 {
+		ts.Setenv(args[0], dig(ts, args[1]))
+		return
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+func dig(ts *testscript.TestScript, path string) string {
+	var v any
+	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &v); err != nil {
+		ts.Fatalf("standard output is no JSON: %v", err)
+	}
+	for _, step := range strings.Split(path, ".") {
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[step]
+		case []any:
+			if step == "#" {
+				v = strconv.Itoa(len(x))
+				continue
+			}
+			i, err := strconv.Atoi(step)
+			if err != nil || i >= len(x) {
+				ts.Fatalf("json %s: there is no %s among %d", path, step, len(x))
+			}
+			v = x[i]
+		default:
+			ts.Fatalf("json %s: nothing at %s", path, step)
+		}
+	}
+	return fmt.Sprint(v)
+}
+
+// get STATUS ADDRESS [ACCEPT] asks a node.
+func get(ts *testscript.TestScript, _ bool, args []string) {
+	r, err := http.NewRequest(http.MethodGet, args[1], nil)
+	ts.Check(err)
+	if len(args) > 2 {
+		r.Header.Set("Accept", args[2])
+	}
+	res, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer res.Body.Close()
+	if strconv.Itoa(res.StatusCode) != args[0] {
+		ts.Fatalf("GET %s: got %d, want %s", args[1], res.StatusCode, args[0])
+	}
+}
+
+// The contract of the command line: every command explains itself with an example, and has --json where it lists or creates.
+func TestEveryCommandExplainsItself(t *testing.T) {
+	parser, err := kong.New(&cli{}, kong.Name("planet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves := 0
+	for _, n := range parser.Model.Leaves(true) {
+		leaves++
+		if !strings.Contains(n.Detail, "Example: planet ") {
+			t.Errorf("%s: --help has no example", n.FullPath())
+		}
+		if n.Help == "" {
+			t.Errorf("%s: no help", n.FullPath())
+		}
+		hasJSON := false
+		for _, f := range n.Flags {
+			hasJSON = hasJSON || f.Name == "json"
+			if f.Help == "" && !f.Hidden {
+				t.Errorf("%s: --%s has no help", n.FullPath(), f.Name)
+			}
+		}
+		if (n.Name == "list" || n.Name == "create" || n.Name == "show") && !hasJSON {
+			t.Errorf("%s: lists or creates without --json", n.FullPath())
+		}
+	}
+	if leaves < 30 {
+		t.Errorf("only %d commands were looked at", leaves)
+	}
+}

@@ -1,0 +1,118 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"planet/activitypub"
+	"planet/storage"
+)
+
+// problemOf is the table from errors to answers. What is not in it is a fault of ours: a 500 that says nothing of its cause.
+func problemOf(err error) *activitypub.Problem {
+	var (
+		problem *activitypub.Problem
+		invalid *activitypub.InvalidError
+		limit   *limitError
+		tooLong *http.MaxBytesError
+		http_   *echo.HTTPError
+	)
+	switch {
+	case errors.As(err, &problem):
+		return problem
+	case errors.As(err, &invalid):
+		return &activitypub.Problem{Status: http.StatusUnprocessableEntity, Code: "invalid", Detail: invalid.Error()}
+	case errors.As(err, &limit):
+		return &activitypub.Problem{Status: http.StatusTooManyRequests, Code: "rate-limit", Detail: "You ask faster than this node answers. Wait a little, then try again."}
+	case errors.Is(err, storage.ErrNotFound):
+		return notFound()
+	case errors.Is(err, storage.ErrConflict):
+		return &activitypub.Problem{Status: http.StatusConflict, Code: "conflict", Detail: "Something else has this name or place already."}
+	case errors.As(err, &tooLong):
+		return &activitypub.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too-large", Detail: "That is more than this node takes at once."}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &activitypub.Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "This could not be done in time. Try again."}
+	case errors.As(err, &http_):
+		return problemOfStatus(http_.Code)
+	default:
+		return &activitypub.Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong on this node. The people who run it can find it in their log."}
+	}
+}
+
+func notFound() *activitypub.Problem {
+	return &activitypub.Problem{Status: http.StatusNotFound, Code: "not-found", Detail: "There is nothing here, or nothing that you may see."}
+}
+
+// problemOfStatus words what echo answers of its own accord.
+func problemOfStatus(status int) *activitypub.Problem {
+	switch status {
+	case http.StatusNotFound:
+		return notFound()
+	case http.StatusMethodNotAllowed:
+		return &activitypub.Problem{Status: status, Code: "method", Detail: "This address cannot be used in this way."}
+	case http.StatusForbidden:
+		return &activitypub.Problem{Status: status, Code: "forbidden", Detail: "This form was not sent from this node's own page. Open the page again and send it from there."}
+	default:
+		return &activitypub.Problem{Status: status, Code: "http", Detail: http.StatusText(status)}
+	}
+}
+
+// fail answers a request with its error, once: as a page to people, as an RFC 9457 document to servers, and in the words of
+// the Mastodon API below /api and /oauth.
+func (s *Server) fail(err error, c echo.Context) {
+	r := c.Request()
+	if c.Response().Committed {
+		if !errors.Is(err, errPanic) {
+			s.Log.Warn("the answer broke off", "route", c.Path(), "err", err)
+		}
+		return
+	}
+	p := problemOf(err)
+	if p.Status >= 500 && !errors.Is(err, errPanic) && r.Context().Err() == nil {
+		s.Log.Error("request failed", "method", r.Method, "route", c.Path(), "err", err)
+	}
+	h := c.Response().Header()
+	h.Set("Cache-Control", "no-store")
+	h.Del("Link")
+	var limit *limitError
+	retry := "60"
+	if errors.As(err, &limit) {
+		retry = strconv.Itoa(int(math.Ceil(limit.wait.Seconds())))
+	}
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/oauth/"):
+		s.retryAfter(h, p, retry)
+		_ = c.JSON(p.Status, map[string]string{"error": p.Detail})
+	case s.readsDocuments(c):
+		activitypub.WriteProblem(c.Response(), p)
+	default:
+		s.retryAfter(h, p, retry)
+		if err := s.pages.Error(c, p.Status, p.Detail); err != nil {
+			s.Log.Error("error page", "err", err)
+			_ = c.String(p.Status, p.Detail+"\n")
+		}
+	}
+}
+
+func (s *Server) retryAfter(h http.Header, p *activitypub.Problem, seconds string) {
+	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", seconds)
+	}
+}
+
+// readsDocuments reports whether a program asks: by the address, or by what it accepts.
+func (s *Server) readsDocuments(c echo.Context) bool {
+	a := accept(c.Request())
+	return slices.Contains(documents, c.Path()) || activitypub.WantsActivity(a) ||
+		strings.Contains(a, "json") && !strings.Contains(a, "text/html")
+}
+
+// accept is the Accept header, all of its lines.
+func accept(r *http.Request) string { return strings.Join(r.Header.Values("Accept"), ",") }

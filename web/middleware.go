@@ -1,0 +1,274 @@
+package web
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"golang.org/x/time/rate"
+
+	"planet/activitypub"
+)
+
+// observe gives each request an id, and writes its line and its numbers when it has been answered. The line names the route
+// and the path, but for routes that carry a code; never the query, a body, a token or an address.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id := requestID()
+		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		start := s.DB.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		took := s.DB.Now().Sub(start)
+		r, status := c.Request(), c.Response().Status
+		s.counts.observe(c.Path(), r.Method, status, took)
+		path := r.URL.Path
+		if secretRoute(c.Path()) {
+			path = c.Path()
+		}
+		level := slog.LevelInfo
+		if operational(c.Path()) {
+			level = slog.LevelDebug // probes ask every few seconds
+		}
+		s.Log.Log(r.Context(), level, "request", "id", id, "method", r.Method, "path", path, "status", status, "bytes", c.Response().Size, "took", took)
+		return nil
+	}
+}
+
+func requestID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails, crypto/rand ends the process instead
+	return hex.EncodeToString(b[:])
+}
+
+// secretRoute reports whether a route's path holds something that only its reader may know.
+func secretRoute(route string) bool { return strings.Contains(route, ":code") }
+
+// operational are the addresses for whoever runs the node; they answer by any name.
+func operational(route string) bool {
+	return route == "/healthz" || route == "/readyz" || route == "/metrics"
+}
+
+// contentPolicy lets a page load our own images and styles, send forms to us, and nothing else: no script at all.
+const contentPolicy = "default-src 'none'; img-src 'self'; style-src 'self'; manifest-src 'self'; form-action 'self'; " +
+	"frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+
+// secureHeaders are on every answer, errors too (security.md XSS 188). The referrer stays on this site: with no-referrer
+// browsers would send "Origin: null" along with our own forms.
+func (s *Server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), browsing-topics=()")
+		if strings.HasPrefix(s.Origin, "https://") {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		return next(c)
+	}
+}
+
+// recoverPanic turns a panic into a 500 and a line with its stack.
+func (s *Server) recoverPanic() echo.MiddlewareFunc {
+	return middleware.RecoverWithConfig(middleware.RecoverConfig{
+		DisableStackAll: true, DisableErrorHandler: true,
+		LogErrorFunc: func(c echo.Context, err error, stack []byte) error {
+			s.counts.panics.Add(1)
+			s.Log.Error("panic", "method", c.Request().Method, "route", c.Path(), "err", err, "stack", string(stack))
+			return errPanic
+		},
+	})
+}
+
+// errPanic is what is left of a panic after it was logged.
+var errPanic = errors.New("panic")
+
+// checkHost answers only to the origin's own name (security.md ACT 168, WEB 257): a page or an id that was asked for by
+// another name would be a lie, and caches would keep it.
+func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
+	scheme, _, _ := strings.Cut(s.Origin, "://")
+	return func(c echo.Context) error {
+		if !operational(c.Path()) && trimPort(scheme, c.Request().Host) != s.host {
+			return &activitypub.Problem{Status: http.StatusMisdirectedRequest, Code: "host", Detail: "This node answers at " + s.Origin + " only."}
+		}
+		return next(c)
+	}
+}
+
+// clientAddress says who asks: the nearest address that is not a trusted proxy's. Without trusted proxies headers do not
+// count; echo's own default would believe anybody (GHSA-246p-cpwv-v3jq).
+func (s *Server) clientAddress() echo.IPExtractor {
+	if len(s.TrustedProxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range s.TrustedProxies {
+		trust = append(trust, echo.TrustIPRange(&net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}))
+	}
+	return echo.ExtractIPFromXFFHeader(trust...)
+}
+
+// loopbackName reports whether a Host header names this very machine.
+func loopbackName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(host)
+	if addr, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return addr.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// proxied reports whether a request says that it was passed on.
+func proxied(h http.Header) bool {
+	return slices.ContainsFunc([]string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"},
+		func(name string) bool { return len(h[name]) > 0 })
+}
+
+// quota is how much one client may ask of one kind of address.
+type quota struct {
+	kind  string
+	every rate.Limit // tokens a second
+	burst int
+}
+
+// A server with many people on it sends many documents; a person reads few pages, and signs up once.
+var (
+	quotaDocuments = quota{"documents", 50, 1000}
+	quotaPages     = quota{"pages", 10, 200}
+	quotaForms     = quota{"forms", 0.2, 20}
+)
+
+func quotaOf(c echo.Context) quota {
+	switch route := c.Path(); {
+	case secretRoute(route) || c.Request().Method == http.MethodPost && !slices.Contains(documents, route):
+		return quotaForms
+	case slices.Contains(documents, route) || activitypub.WantsActivity(accept(c.Request())):
+		return quotaDocuments
+	default:
+		return quotaPages
+	}
+}
+
+// limitRate refuses a client that asks too much with 429, and says when to come again.
+func (s *Server) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if !s.RateLimit || operational(c.Path()) {
+			return next(c)
+		}
+		q := quotaOf(c)
+		wait := s.limits.take(c.RealIP(), q)
+		if wait == 0 {
+			return next(c)
+		}
+		s.counts.limited.Add(1)
+		h := c.Response().Header()
+		h.Set("X-RateLimit-Limit", strconv.Itoa(q.burst))
+		h.Set("X-RateLimit-Remaining", "0")
+		h.Set("X-RateLimit-Reset", s.DB.Now().Add(wait).UTC().Format("2006-01-02T15:04:05.000Z"))
+		return &limitError{wait}
+	}
+}
+
+// limitError says for how long a client had better wait.
+type limitError struct{ wait time.Duration }
+
+func (e *limitError) Error() string {
+	return fmt.Sprintf("too many requests, wait %s", e.wait.Round(time.Second))
+}
+
+// limits remembers the clients of the last minutes: never more than maxClients, so that a flood of addresses cannot fill
+// the memory.
+type limits struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	clients map[client]*bucket
+	swept   time.Time
+}
+
+const (
+	maxClients = 50_000
+	sweepEvery = time.Minute
+	idleClient = 10 * time.Minute // longer than any bucket takes to fill
+)
+
+// client is one network that asks for one kind of address: an IPv4 address, or the /64 that one IPv6 customer has.
+type client struct {
+	net  netip.Prefix
+	kind string
+}
+
+type bucket struct {
+	*rate.Limiter
+	seen time.Time
+}
+
+func newLimits(now func() time.Time) *limits {
+	return &limits{now: now, clients: map[client]*bucket{}, swept: now()}
+}
+
+// take takes one token; when there is none it says how long it takes until there is one. An address that cannot be read
+// shares one bucket with all such.
+func (l *limits) take(address string, q quota) (wait time.Duration) {
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.swept) >= sweepEvery {
+		l.swept = now
+		for k, b := range l.clients {
+			if now.Sub(b.seen) >= idleClient {
+				delete(l.clients, k)
+			}
+		}
+	}
+	key := client{network(address), q.kind}
+	b := l.clients[key]
+	if b == nil {
+		if len(l.clients) >= maxClients {
+			for k := range l.clients { // any one: the order of a map is random
+				delete(l.clients, k)
+				break
+			}
+		}
+		b = &bucket{Limiter: rate.NewLimiter(q.every, q.burst)}
+		l.clients[key] = b
+	}
+	b.seen = now
+	if b.AllowN(now, 1) {
+		return 0
+	}
+	missing := 1 - b.TokensAt(now)
+	return max(time.Duration(missing/float64(q.every)*float64(time.Second)), time.Second)
+}
+
+func network(address string) netip.Prefix {
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	addr = addr.Unmap().WithZone("")
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = 64
+	}
+	p, _ := addr.Prefix(bits) // bits fit by construction
+	return p
+}

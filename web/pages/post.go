@@ -1,0 +1,249 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"html"
+	"html/template"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"planet/activitypub"
+	"planet/storage"
+)
+
+// forAnyone are the visibilities of posts that have a page.
+var forAnyone = []string{storage.Public, storage.Unlisted}
+
+const (
+	postsOnPage   = 20
+	repliesOnPage = 100
+)
+
+// postCard is a post as lists and its own page show it.
+type postCard struct {
+	Post    storage.Post
+	Author  profileCard
+	Content template.HTML
+	Page    string // where it is read: here, or at its origin
+	Away    bool   // at its origin
+	Images  []storage.Attachment
+	Files   []storage.Attachment // what is shown as a link: everything that other servers hold
+	Answers string               // host or page of the post that it answers, when that is not shown beside it
+}
+
+func (p *Pages) postCard(post storage.Post, author *storage.Actor) postCard {
+	card := postCard{Post: post, Author: p.profileCard(author), Content: safeHTML(post.Content), Away: !author.Local()}
+	if author.Local() {
+		card.Page = "/@" + author.Username + "/" + lastSegment(string(post.IRI))
+	} else if card.Page = webAddress(post.URL); card.Page == "" {
+		card.Page = webAddress(string(post.IRI))
+	}
+	for _, a := range post.Attachments {
+		switch {
+		case p.own(a.URL) != "" && strings.HasPrefix(a.MediaType, "image/"):
+			card.Images = append(card.Images, a)
+		case webAddress(a.URL) != "":
+			card.Files = append(card.Files, a)
+		}
+	}
+	if post.InReplyTo != "" && hostOf(string(post.InReplyTo)) != p.Node.Host {
+		card.Answers = hostOf(string(post.InReplyTo))
+	}
+	return card
+}
+
+func lastSegment(s string) string { return s[strings.LastIndex(s, "/")+1:] }
+
+// postCards finds the authors of posts; what someone says who is not to be seen is left out.
+func (p *Pages) postCards(ctx context.Context, posts []storage.Post) ([]postCard, error) {
+	var ids []storage.ID
+	for _, post := range posts {
+		if !slices.Contains(ids, post.ActorID) {
+			ids = append(ids, post.ActorID)
+		}
+	}
+	authors, err := p.DB.ActorsByID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var cards []postCard
+	for _, post := range posts {
+		i := slices.IndexFunc(authors, func(a storage.Actor) bool { return a.ID == post.ActorID })
+		if i >= 0 && visible(&authors[i]) {
+			cards = append(cards, p.postCard(post, &authors[i]))
+		}
+	}
+	return cards, nil
+}
+
+// before reads ?before=, the id that a list goes on from. One more than a page is asked for, to know whether there are more.
+func before(c echo.Context) (storage.Page, error) {
+	page := storage.Page{Limit: postsOnPage + 1}
+	if s := c.QueryParam("before"); s != "" {
+		id, err := storage.ParseID(s)
+		if err != nil {
+			return page, &activitypub.Problem{Status: http.StatusBadRequest, Code: "before", Detail: "The list cannot be continued from there."}
+		}
+		page.MaxID = id
+	}
+	return page, nil
+}
+
+// older cuts a list to a page, and says where it goes on.
+func older(c echo.Context, posts []storage.Post) ([]storage.Post, string) {
+	if len(posts) <= postsOnPage {
+		return posts, ""
+	}
+	posts = posts[:postsOnPage]
+	return posts, c.Request().URL.Path + "?before=" + posts[postsOnPage-1].ID.String()
+}
+
+type postPage struct {
+	Post    postCard
+	Parent  *postCard // what it answers, if visitors may see that
+	Replies []postCard
+	More    bool // replies that are not shown
+}
+
+// Post is the page of a post of this node that anyone may read.
+func (p *Pages) Post(c echo.Context) error {
+	ctx := c.Request().Context()
+	author, err := p.speaker(c)
+	if err != nil {
+		return err
+	}
+	id, err := storage.ParseID(c.Param("id"))
+	if err != nil {
+		return storage.ErrNotFound
+	}
+	post, err := p.DB.PostByIRI(ctx, author.IRI+storage.IRI("/statuses/"+id.String()))
+	if err != nil {
+		return err
+	}
+	if !readable(post) || post.ActorID != author.ID {
+		return storage.ErrNotFound
+	}
+	body := postPage{Post: p.postCard(*post, author)}
+	if body.Parent, err = p.parent(ctx, post); err != nil {
+		return err
+	}
+	if body.Parent != nil {
+		body.Post.Answers = ""
+	}
+	replies, err := p.DB.Replies(ctx, post.IRI, forAnyone, storage.Page{Limit: repliesOnPage + 1})
+	if err != nil {
+		return err
+	}
+	if body.More = len(replies) > repliesOnPage; body.More {
+		replies = replies[:repliesOnPage]
+	}
+	slices.Reverse(replies) // oldest first, as they were said
+	if body.Replies, err = p.postCards(ctx, replies); err != nil {
+		return err
+	}
+	v := view{Title: body.Post.Author.Name + ": " + excerpt(post, 70), Description: excerpt(post, 300), Canonical: p.Origin + body.Post.Page, Alternate: string(post.IRI),
+		Kind: "article", Image: body.Post.Author.Picture, Creator: body.Post.Author.Handle, Published: &post.PublishedAt,
+		NoIndex: !author.Indexable || post.Visibility != storage.Public, Body: body}
+	if len(body.Post.Images) > 0 && !post.Sensitive {
+		v.Image = body.Post.Images[0].URL
+	}
+	return p.render(c, http.StatusOK, "post", v)
+}
+
+// readable reports whether a visitor may see a post.
+func readable(post *storage.Post) bool {
+	return post.DeletedAt == nil && slices.Contains(forAnyone, post.Visibility)
+}
+
+// parent finds the post that another one answers: nil when it is not here, or not for visitors.
+func (p *Pages) parent(ctx context.Context, post *storage.Post) (*postCard, error) {
+	if post.InReplyToID == nil {
+		return nil, nil
+	}
+	parent, err := p.DB.PostByID(ctx, *post.InReplyToID)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !readable(parent) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	cards, err := p.postCards(ctx, []storage.Post{*parent})
+	if err != nil || len(cards) == 0 {
+		return nil, err
+	}
+	return &cards[0], nil
+}
+
+// excerpt is a post's beginning for previews: of what is behind a content warning only the warning.
+func excerpt(post *storage.Post, n int) string {
+	if post.Summary != "" {
+		return clip(post.Summary, n)
+	}
+	if post.Sensitive {
+		return "A post"
+	}
+	if post.Source != "" {
+		return clip(post.Source, n)
+	}
+	return clip(plain(post.Content), n)
+}
+
+var (
+	breaks = regexp.MustCompile(`(?i)</?(p|br|li|ul|ol|pre|blockquote)\b[^>]*>`)
+	tags   = regexp.MustCompile(`<[^>]*>`)
+)
+
+// plain is the text of sanitised HTML on one line. It is text: templates escape it like any other.
+func plain(sanitised string) string {
+	s := tags.ReplaceAllString(breaks.ReplaceAllString(sanitised, " "), "")
+	return strings.Join(strings.Fields(html.UnescapeString(s)), " ")
+}
+
+// clip cuts a text to n characters, at a word if there is one near.
+func clip(s string, n int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	runes := []rune(s)
+	if len(runes) <= n {
+		return s
+	}
+	s = string(runes[:n-1])
+	if i := strings.LastIndex(s, " "); i > len(s)*2/3 {
+		s = s[:i]
+	}
+	return s + "…"
+}
+
+type tagPage struct {
+	Name   string
+	Posts  []postCard
+	Older  string
+	Newest bool
+}
+
+// tag lists the public posts with a hashtag.
+func (p *Pages) tag(c echo.Context) error {
+	ctx := c.Request().Context()
+	name := strings.ToLower(c.Param("name"))
+	if name == "" || len(name) > 255 {
+		return storage.ErrNotFound
+	}
+	from, err := before(c)
+	if err != nil {
+		return err
+	}
+	posts, err := p.DB.TagTimeline(ctx, name, from)
+	if err != nil {
+		return err
+	}
+	body := tagPage{Name: name, Newest: from.MaxID == 0}
+	posts, body.Older = older(c, posts)
+	if body.Posts, err = p.postCards(ctx, posts); err != nil {
+		return err
+	}
+	return p.render(c, http.StatusOK, "tag", view{Title: "#" + name, Description: "Public posts with #" + name + " that " + p.Node.Host + " knows of.", NoIndex: true, Body: body})
+}

@@ -1,0 +1,195 @@
+package pages
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"planet/activitypub"
+	"planet/storage"
+)
+
+// joinForm is the form of somebody who becomes a user: the first administrator, or who was invited.
+type joinForm struct {
+	Username, Name, Email string
+	Coop                  string            // name of the co-op that she joins, or ""
+	Problems              map[string]string // by field
+}
+
+func readJoinForm(c echo.Context) joinForm {
+	return joinForm{Username: strings.TrimSpace(c.FormValue("username")), Name: strings.TrimSpace(c.FormValue("name")), Email: strings.TrimSpace(c.FormValue("email"))}
+}
+
+// refuse keeps what is wrong with a form beside its field; an error that is not the visitor's is returned.
+func (f *joinForm) refuse(err error) error {
+	var invalid *activitypub.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		f.Problems = map[string]string{invalid.Field: invalid.Msg}
+	case errors.Is(err, storage.ErrConflict):
+		f.Problems = map[string]string{"username": "this name is taken, choose another one"}
+	default:
+		return err
+	}
+	return nil
+}
+
+type welcomePage struct {
+	Name, Handle, Page string
+	Coop               string
+	Owner              bool
+}
+
+func (p *Pages) welcome(c echo.Context, a *storage.Actor, coop string, owner bool) error {
+	card := p.profileCard(a)
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return p.render(c, http.StatusCreated, "welcome", view{Title: "Welcome", NoIndex: true, Body: welcomePage{Name: card.Name, Handle: card.Handle, Page: card.Page, Coop: coop, Owner: owner}})
+}
+
+// setup is the page behind the link that the first start prints: it makes the first administrator, once.
+func (p *Pages) setup(c echo.Context) error {
+	if err := p.setupOpen(c.Request().Context(), c.Param("code")); err != nil {
+		return err
+	}
+	return p.setupForm(c, http.StatusOK, joinForm{})
+}
+
+func (p *Pages) setupForm(c echo.Context, status int, f joinForm) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return p.render(c, status, "setup", view{Title: "Set up this node", NoIndex: true, Body: f})
+}
+
+// setupSubmit makes the owner. Afterwards the link leads nowhere (security.md ADM 244).
+func (p *Pages) setupSubmit(c echo.Context) error {
+	ctx := c.Request().Context()
+	p.joining.Lock()
+	defer p.joining.Unlock()
+	if err := p.setupOpen(ctx, c.Param("code")); err != nil {
+		return err
+	}
+	f := readJoinForm(c)
+	a, err := p.create(ctx, f, c.FormValue("password"), storage.NodeOwner)
+	if err != nil {
+		if err := f.refuse(err); err != nil {
+			return err
+		}
+		return p.setupForm(c, http.StatusUnprocessableEntity, f)
+	}
+	return p.welcome(c, a, "", true)
+}
+
+// setupOpen is nil when the code is the one that is open, else ErrNotFound.
+func (p *Pages) setupOpen(ctx context.Context, code string) error {
+	if p.SetupCode == nil {
+		return storage.ErrNotFound
+	}
+	want, err := p.SetupCode(ctx)
+	if err != nil {
+		return err
+	}
+	owned, err := p.DB.HasOwner(ctx)
+	if err != nil {
+		return err
+	}
+	got, right := sha256.Sum256([]byte(code)), sha256.Sum256([]byte(want))
+	if subtle.ConstantTimeCompare(got[:], right[:]) != 1 || want == "" || owned {
+		return storage.ErrNotFound
+	}
+	return nil
+}
+
+// create makes a person with a password: without one she could never sign in.
+func (p *Pages) create(ctx context.Context, f joinForm, password, role string) (*storage.Actor, error) {
+	if password == "" {
+		return nil, &activitypub.InvalidError{Field: "password", Msg: "choose a password"}
+	}
+	_, a, err := p.Node.CreatePerson(ctx, activitypub.NewUser{Username: f.Username, Name: f.Name, Email: f.Email, Password: password, Role: role})
+	return a, err
+}
+
+// invite is the page behind an invitation's link.
+func (p *Pages) invite(c echo.Context) error {
+	_, coop, err := p.invitation(c)
+	if err != nil {
+		return err
+	}
+	return p.inviteForm(c, http.StatusOK, joinForm{Coop: coopName(coop)})
+}
+
+func (p *Pages) inviteForm(c echo.Context, status int, f joinForm) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return p.render(c, status, "invite", view{Title: "You are invited", NoIndex: true, Body: f})
+}
+
+// inviteSubmit makes a person, and a member of the co-op that invited her.
+func (p *Pages) inviteSubmit(c echo.Context) error {
+	ctx := c.Request().Context()
+	p.joining.Lock()
+	defer p.joining.Unlock()
+	hash, coop, err := p.invitation(c)
+	if err != nil {
+		return err
+	}
+	f := readJoinForm(c)
+	f.Coop = coopName(coop)
+	a, err := p.create(ctx, f, c.FormValue("password"), storage.NodeUser)
+	if err != nil {
+		if err := f.refuse(err); err != nil {
+			return err
+		}
+		return p.inviteForm(c, http.StatusUnprocessableEntity, f)
+	}
+	err = p.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if _, err := tx.UseInvite(ctx, hash); err != nil {
+			return err
+		}
+		u, err := tx.UserByActor(ctx, a.ID)
+		if err != nil || coop == nil {
+			return err
+		}
+		if err := tx.AddMember(ctx, &storage.Member{UserID: u.ID, CoopID: coop.ID, Role: storage.RoleMember}); err != nil {
+			return err
+		}
+		return tx.RecordAct(ctx, &storage.Act{UserID: u.ID, ActorID: coop.ID, Kind: "member.add", Object: a.IRI})
+	})
+	if err != nil {
+		return err
+	}
+	return p.welcome(c, a, f.Coop, false)
+}
+
+// invitation finds the invitation of a link, and the co-op that it leads to, if any; ErrNotFound when it cannot be used.
+func (p *Pages) invitation(c echo.Context) (hash string, coop *storage.Actor, err error) {
+	ctx := c.Request().Context()
+	if p.Signup == "closed" {
+		return "", nil, storage.ErrNotFound
+	}
+	sum := sha256.Sum256([]byte(c.Param("code")))
+	hash = hex.EncodeToString(sum[:])
+	i, err := p.DB.InviteByCodeHash(ctx, hash)
+	if err != nil || i.CoopID == 0 {
+		return hash, nil, err
+	}
+	coop, err = p.DB.ActorByID(ctx, i.CoopID)
+	if err == nil && !visible(coop) {
+		err = storage.ErrNotFound
+	}
+	return hash, coop, err
+}
+
+func coopName(coop *storage.Actor) string {
+	switch {
+	case coop == nil:
+		return ""
+	case coop.Name == "":
+		return coop.Username
+	default:
+		return coop.Name
+	}
+}
