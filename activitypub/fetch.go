@@ -113,7 +113,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	c.guardian = ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...),
 		ssrf.WithDeniedV6Prefixes(retiredV6...))
-	c.connect = (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second, Control: c.control}).DialContext
+	c.connect = c.guarded
 	if c.transport == nil {
 		roots, err := trustedRoots(cfg.ExtraCA)
 		if err != nil {
@@ -569,8 +569,25 @@ func (c *Client) permitted(ip netip.Addr) error {
 	return nil
 }
 
-// control runs for every connection, after DNS and right before it is made.
-func (c *Client) control(network, addr string, _ syscall.RawConn) error {
+// guarded dials. The guard runs for every address of a name, after DNS and right before the connection is made.
+func (c *Client) guarded(ctx context.Context, network, addr string) (net.Conn, error) {
+	var passed atomic.Bool
+	d := net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second, Control: func(network, addr string, _ syscall.RawConn) error {
+		err := c.control(network, addr)
+		if err == nil {
+			passed.Store(true)
+		}
+		return err
+	}}
+	conn, err := d.DialContext(ctx, network, addr)
+	if passed.Load() && errors.Is(err, errRefused) {
+		err = fmt.Errorf("dial %s: its public address does not answer", addr) // later it may: not a refusal
+	}
+	return conn, err
+}
+
+// control judges an address that is about to be dialled.
+func (c *Client) control(network, addr string) error {
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil || network != "tcp4" && network != "tcp6" {
 		return refused("%s %s is no address of a web server", network, addr)
@@ -604,10 +621,13 @@ func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, erro
 		return nil, err
 	}
 	err = &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
-	for _, ip := range ips {
-		var conn net.Conn
-		if conn, err = c.connect(ctx, network, net.JoinHostPort(ip.String(), port)); err == nil {
+	for i, ip := range ips {
+		conn, failed := c.connect(ctx, network, net.JoinHostPort(ip.String(), port))
+		if failed == nil {
 			return conn, nil
+		}
+		if i == 0 || errors.Is(err, errRefused) {
+			err = failed
 		}
 	}
 	return nil, err
@@ -752,7 +772,10 @@ func normaliseHost(s string) (string, error) {
 }
 
 func normaliseLabel(l string) (string, error) {
-	ascii := l != ""
+	if l == "" {
+		return "", errors.New("a part of the name is empty")
+	}
+	ascii := true
 	for i := range len(l) {
 		ascii = ascii && l[i] < 0x80
 	}
@@ -767,7 +790,7 @@ func normaliseLabel(l string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if back, err := hostNames.ToUnicode(name); err != nil || back != lower {
+		if back, err := hostNames.ToUnicode(name); err != nil || back != lower || len(name) > 63 {
 			return "", fmt.Errorf("%q stands for another name", clip(l, 100))
 		}
 		return name, nil

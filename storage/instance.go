@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"gorm.io/gorm/clause"
 )
@@ -23,4 +25,37 @@ func (db *DB) SetSetting(ctx context.Context, key, value string) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		return translate(tx.q(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&setting{key, value}).Error)
 	})
+}
+
+// Schema is the SQLite schema as one text, for the golden file that people read.
+func (db *DB) Schema(ctx context.Context) (string, error) {
+	var lines []string
+	err := db.q(ctx).Raw("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose_%' ORDER BY tbl_name, type DESC, name").Scan(&lines).Error
+	return strings.Join(lines, ";\n\n") + ";\n", translate(err)
+}
+
+// Check asks the database whether it is sound; the error says what is not.
+func (db *DB) Check(ctx context.Context) error {
+	if db.Dialect() != "sqlite" {
+		return nil
+	}
+	var lines []string
+	if err := db.q(ctx).Raw("PRAGMA integrity_check").Scan(&lines).Error; err != nil {
+		return translate(err)
+	}
+	if len(lines) != 1 || lines[0] != "ok" {
+		return fmt.Errorf("the database is damaged: %s", strings.Join(lines, "; "))
+	}
+	return nil
+}
+
+// Version names the database software and its version, for people.
+func (db *DB) Version(ctx context.Context) (string, error) {
+	var v string
+	if db.dialect == "postgres" {
+		err := db.q(ctx).Raw("SHOW server_version").Scan(&v).Error
+		return "PostgreSQL " + v, translate(err)
+	}
+	err := db.q(ctx).Raw("SELECT sqlite_version()").Scan(&v).Error
+	return "SQLite " + v, translate(err)
 }

@@ -163,7 +163,7 @@ func (db *DB) PostByID(ctx context.Context, id ID) (*Post, error) {
 func (db *DB) DeletePost(ctx context.Context, id ID) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		err := tx.q(ctx).Model(&Post{}).Where("id = ?", id).Updates(map[string]any{
-			"content": "", "source": "", "summary": "", "attachments": "[]", "mentions": "[]", "tags": "[]", "raw": nil, "deleted_at": tx.Now().UTC(),
+			"content": "", "source": "", "summary": "", "attachments": nil, "mentions": nil, "tags": nil, "raw": nil, "deleted_at": tx.Now().UTC(),
 		}).Error
 		if err != nil {
 			return translate(err)

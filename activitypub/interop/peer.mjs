@@ -169,7 +169,6 @@ async function describe(object, ctx, as_) {
     cc: hrefs(object.ccIds),
     in_reply_to: object.replyTargetId?.href ?? null,
     tags,
-    proof: object.proofIds?.length > 0,
   };
 }
 

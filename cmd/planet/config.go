@@ -19,7 +19,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Config is every setting of a node. Each comes from its flag, else from its PLANET_* variable (a secret also from the file that
+// Config is every setting of a node. Each comes from its flag, else from its PLANET_* variable unless that is empty (a secret also from the file that
 // PLANET_*_FILE names), else from planet.toml, where it has the variable's name without the prefix in lower case, else it has
 // its default. `planet config` prints them all.
 type Config struct {
@@ -49,8 +49,11 @@ type settings struct {
 // settingsGroup marks the flags that are settings, apart from those of one command.
 const settingsGroup = "settings"
 
-// Validate reads planet.toml and refuses keys that are no setting.
-func (s *settings) Validate(app *kong.Application) error {
+// Validate is part of kong's interface; load has looked at everything before.
+func (s *settings) Validate(*kong.Application) error { return nil }
+
+// load reads planet.toml and refuses keys that are no setting.
+func (s *settings) load(app *kong.Application) error {
 	for _, f := range app.AllFlags(false) {
 		for _, f := range f {
 			if f.Group != nil && f.Group.Key == settingsGroup {
@@ -58,22 +61,22 @@ func (s *settings) Validate(app *kong.Application) error {
 			}
 		}
 	}
-	path := s.path
-	if path == "" {
-		path = "planet.toml"
+	optional := s.path == ""
+	if optional {
+		s.path = "planet.toml"
 	}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && s.path == "" {
+	text, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) && optional {
 		return nil
 	} else if err != nil {
 		return err
 	}
 	if err := toml.Unmarshal(text, &s.file); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", s.path, err)
 	}
 	for _, key := range sortedKeys(s.file) {
 		if !slices.ContainsFunc(s.group, func(f *kong.Flag) bool { return tomlKey(f) == key }) {
-			return fmt.Errorf("%s: unknown setting %q; `planet config` lists them all", path, key)
+			return fmt.Errorf("%s: unknown setting %q; `planet config` lists them all", s.path, key)
 		}
 	}
 	return nil
@@ -85,14 +88,15 @@ func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, er
 		return nil, nil
 	}
 	env := f.Envs[0]
-	if _, ok := s.getenv(env); ok {
+	value, empty := s.getenv(env)
+	if value != "" {
 		s.sources[f.Name] = env
 		return nil, nil
 	}
 	if name, ok := s.getenv(env + "_FILE"); ok && isSecret(f) {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("%s_FILE: %w", env, err)
+			return nil, settingError{fmt.Errorf("%s_FILE: %w", env, err)}
 		}
 		s.sources[f.Name] = env + "_FILE"
 		return strings.TrimRight(string(text), "\r\n"), nil
@@ -100,9 +104,12 @@ func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, er
 	v, ok := s.file[tomlKey(f)]
 	if !ok {
 		s.sources[f.Name] = "default"
+		if empty { // a variable without a value is as good as none, which kong does not know
+			return f.Default, nil
+		}
 		return nil, nil
 	}
-	s.sources[f.Name] = "planet.toml"
+	s.sources[f.Name] = s.path
 	switch v := v.(type) {
 	case string:
 		return v, nil
@@ -116,13 +123,13 @@ func (s *settings) Resolve(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, er
 		for i, p := range v {
 			part, ok := p.(string)
 			if !ok {
-				return nil, fmt.Errorf("planet.toml: %s: want a list of strings", tomlKey(f))
+				return nil, settingError{fmt.Errorf("%s: %s: want a list of strings", s.path, tomlKey(f))}
 			}
 			parts[i] = part
 		}
 		return strings.Join(parts, ","), nil
 	default:
-		return nil, fmt.Errorf("planet.toml: %s: want a string, not %v", tomlKey(f), v)
+		return nil, settingError{fmt.Errorf("%s: %s: want a string, not %v", s.path, tomlKey(f), v)}
 	}
 }
 
@@ -169,7 +176,7 @@ func (c *Config) check() error {
 	if _, err := prefixes("trusted_proxies", c.TrustedProxies); err != nil {
 		return err
 	}
-	_, err = c.roots()
+	_, err = c.extraCA()
 	return err
 }
 
@@ -199,7 +206,7 @@ func canonicalOrigin(origin string) (string, error) {
 // isLoopback reports whether a host name can only mean this machine.
 func isLoopback(host string) bool {
 	host = strings.ToLower(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "127.0.0.1" || host == "::1"
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "127.0.0.1"
 }
 
 // prefixes reads networks; a lone address stands for itself.
@@ -223,23 +230,19 @@ func prefixes(name string, list []string) ([]netip.Prefix, error) {
 	return nets, nil
 }
 
-// roots are the system's certificates and those of extra_ca; nil means the system's alone.
-func (c *Config) roots() (*x509.CertPool, error) {
+// extraCA reads the certificates of extra_ca; nil when the system's are enough.
+func (c *Config) extraCA() ([]byte, error) {
 	if c.ExtraCA == "" {
 		return nil, nil
 	}
 	pem, err := os.ReadFile(c.ExtraCA)
 	if err != nil {
-		return nil, fmt.Errorf("extra_ca: %w", err)
+		return nil, fmt.Errorf("extra_ca: %s: %w", c.ExtraCA, reason(err))
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("extra_ca: the system's certificates: %w", err)
-	}
-	if !pool.AppendCertsFromPEM(pem) {
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("extra_ca: %s holds no certificate in PEM", c.ExtraCA)
 	}
-	return pool, nil
+	return pem, nil
 }
 
 // logger writes text to a terminal and JSON to anything else.

@@ -91,6 +91,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return fail(stderr, err, exitRefused)
 	}
+	if err := set.load(parser.Model); err != nil {
+		return fail(stderr, err, exitRefused)
+	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
@@ -100,7 +103,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case done:
 		return exitOK
 	case errors.As(err, &setting):
-		return fail(stderr, err, exitRefused)
+		return fail(stderr, setting, exitRefused)
 	case err != nil:
 		return fail(stderr, fmt.Errorf("%w; see planet --help", err), exitUsage)
 	}

@@ -128,6 +128,7 @@ func (c *app) examine() []symptom {
 	defer db.Close()
 	version, err := db.Version(c.ctx)
 	note("database version", err, version)
+	note("database pages", db.Check(c.ctx), "sound")
 	pending, err := db.Pending(c.ctx)
 	if err == nil && len(pending) > 0 {
 		err = fmt.Errorf("%d wait: run planet migrate", len(pending))

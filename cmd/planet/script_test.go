@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"json":    jsonHas,
 			"capture": capture,
 			"get":     get,
+			"term":    term,
 		},
 	})
 }
@@ -101,6 +103,13 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// term sends SIGTERM to what runs in the background; testscript's own kill knows SIGINT and SIGKILL.
+func term(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, c := range ts.BackgroundCmds() {
+		ts.Check(c.Process.Signal(syscall.SIGTERM))
+	}
+}
+
 // until TEXT planet ARGS… runs the command again and again until its standard output holds the text; "! until" until it does not.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	deadline := time.Now().Add(patience)
@@ -116,7 +125,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// json PATH WANT looks into the JSON that the last command printed; PATH is like 0.roles.1, # is a length, WANT * is anything but
+// json PATH WANT looks into the JSON that the last command printed; PATH is like 0.roles.1, len is a length, WANT * is anything but
 // nothing.
 func jsonHas(ts *testscript.TestScript, _ bool, args []string) {
 	got := dig(ts, args[0])
@@ -156,7 +165,7 @@ func dig(ts *testscript.TestScript, path string) string {
 		case map[string]any:
 			v = x[step]
 		case []any:
-			if step == "#" {
+			if step == "len" {
 				v = strconv.Itoa(len(x))
 				continue
 			}
@@ -196,7 +205,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 	leaves := 0
 	for _, n := range parser.Model.Leaves(true) {
 		leaves++
-		if !strings.Contains(n.Detail, "Example: planet ") {
+		if _, example, ok := strings.Cut(n.Detail, "Example: "); !ok || !strings.Contains(example, "planet ") {
 			t.Errorf("%s: --help has no example", n.FullPath())
 		}
 		if n.Help == "" {

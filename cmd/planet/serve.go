@@ -8,7 +8,6 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -80,7 +79,6 @@ func (c *app) start(cfg *Config, log *slog.Logger) (s *serving, err error) {
 	if s.db, err = openDB(c.ctx, cfg, log); err != nil {
 		return s, err
 	}
-	s.db.Now = time.Now
 	if err := s.db.Migrate(c.ctx); err != nil {
 		return s, err
 	}
@@ -102,16 +100,14 @@ func makeNode(ctx context.Context, cfg *Config, db *storage.DB, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	roots, err := cfg.roots()
+	ca, err := cfg.extraCA()
 	if err != nil {
 		return nil, err
 	}
-	client := activitypub.NewClient(activitypub.ClientConfig{
-		UserAgent: "planet/" + version() + " (+" + cfg.Origin + "/)",
-		AllowNets: nets,
-		RootCAs:   roots,
-		Loopback:  strings.HasPrefix(cfg.Origin, "http://"),
-	})
+	client, err := activitypub.NewClient(activitypub.ClientConfig{Origin: cfg.Origin, Version: version(), AllowNets: nets, ExtraCA: ca, Now: db.Now, Log: log})
+	if err != nil {
+		return nil, err
+	}
 	return activitypub.New(ctx, activitypub.Config{Origin: cfg.Origin, DB: db, Client: client, Log: log,
 		AuthorizedFetch: cfg.AuthorizedFetch == "on", Version: version(), SignupOpen: cfg.Signup == "open"})
 }

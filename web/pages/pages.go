@@ -41,7 +41,7 @@ type Config struct {
 	DB        *storage.DB
 	Origin    string
 	Version   string
-	Signup    string                                      // closed, invite, approval or open
+	Signup    string                                    // closed, invite, approval or open
 	SetupCode func(ctx context.Context) (string, error) // as in web.Config
 }
 

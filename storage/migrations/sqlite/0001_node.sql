@@ -35,10 +35,10 @@ CREATE TABLE actors (
   latitude      REAL,
   longitude     REAL,
   hours         TEXT NOT NULL,
-  links         TEXT NOT NULL, -- JSON
-  principles    TEXT NOT NULL, -- JSON
-  fields        TEXT NOT NULL, -- JSON
-  also_known_as TEXT NOT NULL, -- JSON
+  links         TEXT, -- JSON, NULL for none
+  principles    TEXT, -- JSON, NULL for none
+  fields        TEXT, -- JSON, NULL for none
+  also_known_as TEXT, -- JSON, NULL for none
   moved_to      TEXT NOT NULL,
   raw           BLOB,
   published_at  DATETIME NOT NULL,
@@ -144,9 +144,9 @@ CREATE TABLE posts (
   sensitive      BOOLEAN NOT NULL,
   language       TEXT NOT NULL,
   url            TEXT NOT NULL,
-  attachments    TEXT NOT NULL, -- JSON
-  mentions       TEXT NOT NULL, -- JSON
-  tags           TEXT NOT NULL, -- JSON
+  attachments    TEXT, -- JSON, NULL for none
+  mentions       TEXT, -- JSON, NULL for none
+  tags           TEXT, -- JSON, NULL for none
   raw            BLOB,
   published_at   DATETIME NOT NULL,
   edited_at      DATETIME,

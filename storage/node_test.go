@@ -1,0 +1,266 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"planet/storage"
+	"planet/storage/storagetest"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+// TestSchema holds the one page on which the schema can be read against the migrations.
+func TestSchema(t *testing.T) {
+	db := storagetest.New(t)
+	got, err := db.Schema(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "schema.sql")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the schema differs from %s; look at the difference, then run this test with -update", golden)
+	}
+}
+
+func actor(t *testing.T, db *storage.DB, name, domain string) *storage.Actor {
+	t.Helper()
+	host := domain
+	if host == "" {
+		host = "rye.example"
+	}
+	iri := storage.IRI("https://" + host + "/users/" + name)
+	a := &storage.Actor{IRI: iri, Type: storage.Person, Username: name, Domain: domain, Inbox: iri + "/inbox", Followers: iri + "/followers",
+		Links: []storage.Link{{Name: "Shop", URL: "https://shop.example"}}, Principles: []string{"1", "7"}}
+	if err := db.SaveActor(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestActorsAreKeptWhole(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		a := actor(t, db, "Ana", "")
+		lat := 41.98
+		a.Latitude, a.Locked, a.Fields = &lat, true, []storage.Field{{Name: "x", Value: "<b>"}}
+		if err := db.SaveActor(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+		a.Locked = false // false is saved too
+		if err := db.SaveActor(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+		got, err := db.LocalActor(ctx, "ANA")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.ID != a.ID || got.Locked || got.Latitude == nil || *got.Latitude != lat || len(got.Links) != 1 || len(got.Fields) != 1 || got.Principles[1] != "7" || !got.CreatedAt.Equal(a.CreatedAt) {
+			t.Errorf("got %+v", got)
+		}
+		twin := &storage.Actor{IRI: "https://rye.example/users/other", Type: storage.Person, Username: "aNa"}
+		if err := db.SaveActor(ctx, twin); !errors.Is(err, storage.ErrConflict) {
+			t.Errorf("two actors of one name: %v, want ErrConflict", err)
+		}
+		if _, err := db.ActorByIRI(ctx, "https://nobody.example"); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("nobody: %v", err)
+		}
+	})
+}
+
+func TestPostsTheirEditsAndTombstones(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		ana, bo := actor(t, db, "ana", ""), actor(t, db, "bo", "far.example")
+		p := &storage.Post{IRI: bo.IRI + "/1", ActorID: bo.ID, Type: "Note", Visibility: storage.Direct, Content: "one", Tags: []string{"bread"},
+			Mentions: []storage.Mention{{ActorID: ana.ID, IRI: ana.IRI}}, PublishedAt: time.Now().UTC(), Raw: []byte("{}")}
+		if err := db.SavePost(ctx, p); err != nil {
+			t.Fatal(err)
+		}
+		home := func() []storage.Post {
+			ps, err := db.HomeTimeline(ctx, ana.ID, storage.Page{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ps
+		}
+		if got := home(); len(got) != 1 || got[0].Content != "one" || got[0].Tags[0] != "bread" {
+			t.Fatalf("ana sees %+v", got)
+		}
+		edit := *p
+		edit.ID, edit.Content, edit.Visibility, edit.Tags = 0, "two", storage.Public, nil
+		if err := db.SavePost(ctx, &edit); err != nil {
+			t.Fatal(err)
+		}
+		if got := home(); len(got) != 1 || got[0].Content != "two" || got[0].Visibility != storage.Direct || len(got[0].Tags) != 0 {
+			t.Errorf("after an edit ana sees %+v; who may read it must stay", got)
+		}
+		forged := *p
+		forged.ActorID = ana.ID
+		if err := db.SavePost(ctx, &forged); !errors.Is(err, storage.ErrConflict) {
+			t.Errorf("another author takes the id: %v", err)
+		}
+		if err := db.DeletePost(ctx, p.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := home(); len(got) != 0 {
+			t.Errorf("after the deletion ana sees %+v", got)
+		}
+		if gone, err := db.PostByID(ctx, p.ID); err != nil || gone.DeletedAt == nil || gone.Content != "" || gone.Raw != nil {
+			t.Errorf("the tombstone is %+v, %v", gone, err)
+		}
+		if err := db.SavePost(ctx, p); !errors.Is(err, storage.ErrConflict) {
+			t.Errorf("a deleted id is used again: %v", err)
+		}
+	})
+}
+
+func TestActivitiesAreRecordedOnce(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		fresh := 0
+		for range 40 {
+			wg.Go(func() {
+				ok, err := db.SaveActivity(t.Context(), &storage.Activity{IRI: "https://far.example/1", ActorIRI: "https://far.example/users/ann", Type: "Create", Raw: []byte("{}")})
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if ok {
+					fresh++
+				}
+			})
+		}
+		wg.Wait()
+		if fresh != 1 {
+			t.Errorf("fresh %d times, want once", fresh)
+		}
+	})
+}
+
+func TestActsAreNeverChanged(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		a := actor(t, db, "ana", "")
+		if err := db.RecordAct(t.Context(), &storage.Act{ActorID: a.ID, Kind: "post.create"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, sql := range []string{"UPDATE acts SET kind = 'x'", "DELETE FROM acts"} {
+			if err := db.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "append-only") {
+				t.Errorf("%s: %v, want a refusal", sql, err)
+			}
+		}
+	})
+}
+
+func TestDeliveriesAreClaimedOnceInOrderAndPerHost(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		ctx := context.Background()
+		a := actor(t, db, "ana", "")
+		send := func(object storage.IRI, s storage.Supersede, kind string, inboxes ...storage.IRI) {
+			t.Helper()
+			err := db.Transaction(ctx, func(tx *storage.DB) error {
+				act := &storage.Activity{IRI: storage.IRI("https://rye.example/" + tx.NewID().String()), ActorIRI: a.IRI, Type: kind, Object: object, Local: true, Raw: []byte(kind)}
+				if _, err := tx.SaveActivity(ctx, act); err != nil {
+					return err
+				}
+				var ds []storage.Delivery
+				for _, i := range inboxes {
+					ds = append(ds, storage.Delivery{ActivityID: act.ID, Inbox: i, Host: strings.Split(string(i), "/")[2], ActorID: a.ID, Object: object})
+				}
+				return tx.Enqueue(ctx, ds, s)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		claim := func(busy ...string) (out []string) {
+			t.Helper()
+			cs, _, err := db.ClaimDeliveries(ctx, busy, func(storage.Host) int { return 2 }, 10, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range cs {
+				out = append(out, c.Delivery.Host+" "+string(c.Raw))
+				c.State = storage.DeliveryDone
+				if err := db.FinishDelivery(ctx, &c.Delivery, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return out
+		}
+		send("https://rye.example/1", storage.SupersedeNone, "Create", "https://one.example/inbox", "https://two.example/inbox")
+		send("https://rye.example/1", storage.SupersedeUpdates, "Update", "https://one.example/inbox")
+		send("https://rye.example/1", storage.SupersedeUpdates, "Update", "https://one.example/inbox")
+		if got := claim("two.example"); len(got) != 1 || got[0] != "one.example Create" {
+			t.Fatalf("claimed %v, want the Create to one alone", got)
+		}
+		if got := claim(); len(got) != 2 {
+			t.Fatalf("claimed %v, want the last Update to one and the Create to two", got)
+		}
+		if got := claim(); len(got) != 0 {
+			t.Errorf("claimed %v again", got)
+		}
+		until := db.Now().Add(time.Hour).UTC()
+		if err := db.SaveHost(ctx, &storage.Host{Host: "one.example", OpenUntil: &until}); err != nil {
+			t.Fatal(err)
+		}
+		send("https://rye.example/2", storage.SupersedeNone, "Create", "https://one.example/inbox")
+		if got := claim(); len(got) != 0 {
+			t.Errorf("claimed %v although the breaker is open", got)
+		}
+		if due, err := db.DeliveryDue(ctx); err != nil || due {
+			t.Errorf("due %v %v although the breaker is open", due, err)
+		}
+		if n, err := db.RetryDeliveries(ctx, 0); err != nil || n != 1 {
+			t.Errorf("retried %d, %v", n, err)
+		}
+		if got := claim(); len(got) != 1 {
+			t.Errorf("claimed %v after the retry", got)
+		}
+	})
+}
+
+func TestInvitesAreUsedUp(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		if err := db.SaveInvite(t.Context(), &storage.Invite{CodeHash: "h", UsesLeft: 3}); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		used := 0
+		for range 20 {
+			wg.Go(func() {
+				_, err := db.UseInvite(t.Context(), "h")
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					used++
+				} else if !errors.Is(err, storage.ErrNotFound) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if used != 3 {
+			t.Errorf("used %d times, want 3", used)
+		}
+	})
+}

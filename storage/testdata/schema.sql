@@ -1,0 +1,257 @@
+CREATE TABLE activities (
+  id        INTEGER PRIMARY KEY,
+  iri       TEXT NOT NULL,
+  actor_iri TEXT NOT NULL,
+  type      TEXT NOT NULL,
+  object    TEXT NOT NULL,
+  digest    TEXT NOT NULL, -- of an Update's bytes: servers reuse its id
+  local     BOOLEAN NOT NULL,
+  public    BOOLEAN NOT NULL,
+  raw       BLOB NOT NULL,
+  seen_at   DATETIME NOT NULL,
+  UNIQUE (iri, actor_iri, digest)
+);
+
+CREATE TABLE actors (
+  id            INTEGER PRIMARY KEY,
+  iri           TEXT NOT NULL UNIQUE,
+  type          TEXT NOT NULL,
+  username      TEXT NOT NULL,
+  domain        TEXT NOT NULL, -- '' on this node
+  name          TEXT NOT NULL,
+  summary       TEXT NOT NULL,
+  source        TEXT NOT NULL,
+  url           TEXT NOT NULL,
+  inbox         TEXT NOT NULL,
+  shared_inbox  TEXT NOT NULL,
+  outbox        TEXT NOT NULL,
+  followers     TEXT NOT NULL,
+  following     TEXT NOT NULL,
+  featured      TEXT NOT NULL,
+  icon_url      TEXT NOT NULL,
+  icon_alt      TEXT NOT NULL,
+  header_url    TEXT NOT NULL,
+  locked        BOOLEAN NOT NULL,
+  bot           BOOLEAN NOT NULL,
+  discoverable  BOOLEAN NOT NULL,
+  indexable     BOOLEAN NOT NULL,
+  category      TEXT NOT NULL,
+  place         TEXT NOT NULL,
+  latitude      REAL,
+  longitude     REAL,
+  hours         TEXT NOT NULL,
+  links         TEXT, -- JSON, NULL for none
+  principles    TEXT, -- JSON, NULL for none
+  fields        TEXT, -- JSON, NULL for none
+  also_known_as TEXT, -- JSON, NULL for none
+  moved_to      TEXT NOT NULL,
+  raw           BLOB,
+  published_at  DATETIME NOT NULL,
+  created_at    DATETIME NOT NULL,
+  updated_at    DATETIME NOT NULL,
+  fetched_at    DATETIME NOT NULL,
+  suspended_at  DATETIME,
+  deleted_at    DATETIME
+);
+
+CREATE INDEX actors_followers ON actors (followers);
+
+CREATE INDEX actors_handle ON actors (domain, username);
+
+CREATE UNIQUE INDEX actors_local_name ON actors (lower(username)) WHERE domain = '';
+
+CREATE TRIGGER acts_keep_delete BEFORE DELETE ON acts BEGIN SELECT RAISE(ABORT, 'acts are append-only'); END;
+
+CREATE TRIGGER acts_keep_update BEFORE UPDATE ON acts BEGIN SELECT RAISE(ABORT, 'acts are append-only'); END;
+
+CREATE TABLE acts (
+  id         INTEGER PRIMARY KEY,
+  user_id    INTEGER NOT NULL, -- 0: the operator, at the command line
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  kind       TEXT NOT NULL,
+  object     TEXT NOT NULL,
+  created_at DATETIME NOT NULL
+);
+
+CREATE INDEX acts_actor ON acts (actor_id, id);
+
+CREATE TABLE deliveries (
+  id          INTEGER PRIMARY KEY,
+  activity_id INTEGER NOT NULL REFERENCES activities (id),
+  inbox       TEXT NOT NULL,
+  host        TEXT NOT NULL,
+  actor_id    INTEGER NOT NULL REFERENCES actors (id),
+  object      TEXT NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN ('queued', 'done', 'dead')),
+  attempts    INTEGER NOT NULL,
+  next_at     DATETIME NOT NULL,
+  lease_until DATETIME NOT NULL,
+  last_status INTEGER NOT NULL,
+  last_error  TEXT NOT NULL,
+  created_at  DATETIME NOT NULL,
+  UNIQUE (activity_id, inbox)
+);
+
+CREATE INDEX deliveries_due ON deliveries (next_at, id) WHERE state = 'queued';
+
+CREATE INDEX deliveries_host ON deliveries (host, object, id) WHERE state = 'queued';
+
+CREATE TABLE follows (
+  id         INTEGER PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  target_id  INTEGER NOT NULL REFERENCES actors (id),
+  state      TEXT NOT NULL CHECK (state IN ('pending', 'accepted', 'rejected')),
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, target_id)
+);
+
+CREATE INDEX follows_target ON follows (target_id, state, id);
+
+CREATE TABLE hashtags (
+  name    TEXT NOT NULL,
+  post_id INTEGER NOT NULL REFERENCES posts (id),
+  PRIMARY KEY (name, post_id)
+);
+
+CREATE INDEX hashtags_post ON hashtags (post_id);
+
+CREATE TABLE hosts (
+  host             TEXT PRIMARY KEY,
+  failures         INTEGER NOT NULL,
+  first_failure_at DATETIME,
+  failing_days     INTEGER NOT NULL,
+  last_failure_at  DATETIME,
+  open_until       DATETIME,
+  last_ok_at       DATETIME,
+  unavailable_at   DATETIME,
+  scheme           TEXT NOT NULL -- the signature that worked: '', cavage, rfc9421
+);
+
+CREATE TABLE invites (
+  id         INTEGER PRIMARY KEY,
+  code_hash  TEXT NOT NULL UNIQUE,
+  coop_id    INTEGER NOT NULL, -- 0: an invitation to the node alone
+  uses_left  INTEGER NOT NULL CHECK (uses_left >= 0),
+  created_by INTEGER NOT NULL,
+  created_at DATETIME NOT NULL,
+  expires_at DATETIME,
+  revoked_at DATETIME
+);
+
+CREATE TABLE jobs (
+  id          INTEGER PRIMARY KEY,
+  kind        TEXT NOT NULL,
+  payload     BLOB NOT NULL,
+  attempts    INTEGER NOT NULL,
+  run_at      DATETIME NOT NULL,
+  lease_until DATETIME NOT NULL,
+  last_error  TEXT NOT NULL,
+  created_at  DATETIME NOT NULL,
+  dead_at     DATETIME
+);
+
+CREATE INDEX jobs_due ON jobs (run_at, id) WHERE dead_at IS NULL;
+
+CREATE TABLE keys (
+  iri        TEXT PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  kind       TEXT NOT NULL,
+  public     TEXT NOT NULL,
+  private    TEXT NOT NULL, -- '' for actors elsewhere
+  created_at DATETIME NOT NULL,
+  retired_at DATETIME
+);
+
+CREATE INDEX keys_actor ON keys (actor_id);
+
+CREATE TABLE members (
+  id         INTEGER PRIMARY KEY,
+  user_id    INTEGER NOT NULL REFERENCES users (id),
+  coop_id    INTEGER NOT NULL REFERENCES actors (id),
+  role       TEXT NOT NULL CHECK (role IN ('admin', 'treasurer', 'cashier', 'editor', 'member', 'observer')),
+  created_at DATETIME NOT NULL,
+  UNIQUE (coop_id, user_id, role)
+);
+
+CREATE INDEX members_user ON members (user_id);
+
+CREATE TABLE mentions (
+  actor_id INTEGER NOT NULL REFERENCES actors (id),
+  post_id  INTEGER NOT NULL REFERENCES posts (id),
+  PRIMARY KEY (actor_id, post_id)
+);
+
+CREATE INDEX mentions_post ON mentions (post_id);
+
+CREATE TABLE notifications (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  kind       TEXT NOT NULL,
+  from_id    INTEGER NOT NULL REFERENCES actors (id),
+  post_id    INTEGER NOT NULL, -- 0: about no post
+  created_at DATETIME NOT NULL,
+  read_at    DATETIME,
+  UNIQUE (actor_id, kind, from_id, post_id)
+);
+
+CREATE TABLE posts (
+  id             INTEGER PRIMARY KEY,
+  iri            TEXT NOT NULL UNIQUE,
+  actor_id       INTEGER NOT NULL REFERENCES actors (id),
+  user_id        INTEGER NOT NULL, -- who wrote it, 0 elsewhere and for the operator
+  type           TEXT NOT NULL,
+  in_reply_to    TEXT NOT NULL,
+  in_reply_to_id INTEGER,
+  conversation   TEXT NOT NULL,
+  visibility     TEXT NOT NULL CHECK (visibility IN ('public', 'unlisted', 'private', 'direct')),
+  content        TEXT NOT NULL,
+  source         TEXT NOT NULL,
+  summary        TEXT NOT NULL,
+  sensitive      BOOLEAN NOT NULL,
+  language       TEXT NOT NULL,
+  url            TEXT NOT NULL,
+  attachments    TEXT, -- JSON, NULL for none
+  mentions       TEXT, -- JSON, NULL for none
+  tags           TEXT, -- JSON, NULL for none
+  raw            BLOB,
+  published_at   DATETIME NOT NULL,
+  edited_at      DATETIME,
+  deleted_at     DATETIME
+);
+
+CREATE INDEX posts_actor ON posts (actor_id, id);
+
+CREATE INDEX posts_reply ON posts (in_reply_to) WHERE in_reply_to <> '';
+
+CREATE TABLE settings (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+);
+
+CREATE TABLE tokens (
+  id         INTEGER PRIMARY KEY,
+  hash       TEXT NOT NULL UNIQUE,
+  user_id    INTEGER NOT NULL REFERENCES users (id),
+  actor_id   INTEGER NOT NULL REFERENCES actors (id), -- as whom
+  scopes     TEXT NOT NULL,
+  created_at DATETIME NOT NULL,
+  revoked_at DATETIME
+);
+
+CREATE TABLE tombstones (
+  iri        TEXT PRIMARY KEY,
+  actor_iri  TEXT NOT NULL,
+  created_at DATETIME NOT NULL
+);
+
+CREATE TABLE users (
+  id            INTEGER PRIMARY KEY,
+  actor_id      INTEGER NOT NULL UNIQUE REFERENCES actors (id),
+  username      TEXT NOT NULL UNIQUE,
+  email         TEXT NOT NULL,
+  password_hash TEXT NOT NULL,
+  role          TEXT NOT NULL,
+  created_at    DATETIME NOT NULL,
+  suspended_at  DATETIME
+);
