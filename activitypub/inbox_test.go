@@ -137,7 +137,7 @@ func TestInboxRefuses(t *testing.T) {
 				t.Errorf("%d %s, want %d", got, body, c.want)
 			}
 			if home := rye.Home(baker); len(home) != 0 {
-				t.Errorf("something was kept: %+v", home)
+				t.Errorf("%d posts were kept", len(home))
 			}
 		})
 	}

@@ -46,9 +46,10 @@ var (
 			"alsoKnownAs":               map[string]any{"@id": "as:alsoKnownAs", "@type": "@id"},
 			"movedTo":                   map[string]any{"@id": "as:movedTo", "@type": "@id"},
 			"schema":                    "http://schema.org#", "PropertyValue": "schema:PropertyValue", "value": "schema:value",
-			"webfinger":  "https://purl.archive.org/socialweb/webfinger#webfinger",
-			"implements": map[string]any{"@id": "https://w3id.org/fep/844e#implements", "@type": "@id", "@container": "@set"},
-			"planet":     namespace, "category": "planet:category", "openingHours": "schema:openingHours",
+			"assertionMethod": map[string]any{"@id": "https://w3id.org/security#assertionMethod", "@type": "@id", "@container": "@set"},
+			"webfinger":       "https://purl.archive.org/socialweb/webfinger#webfinger",
+			"implements":      map[string]any{"@id": "https://w3id.org/fep/844e#implements", "@type": "@id", "@container": "@set"},
+			"planet":          namespace, "category": "planet:category", "openingHours": "schema:openingHours",
 			"principles": map[string]any{"@id": "planet:principles", "@container": "@set"},
 		},
 	}

@@ -56,7 +56,7 @@ type Claim struct {
 type Supersede int
 
 const (
-	SupersedeNone    Supersede = iota
+	SupersedeNone    Supersede = iota // nothing
 	SupersedeUpdates           // an Update replaces Updates that wait
 	SupersedeAll               // a Delete or Undo replaces what waits and was never tried
 )

@@ -61,7 +61,7 @@ await configure({
   },
   loggers: [
     { category: "fedify", sinks: ["test"], lowestLevel: process.env.PEER_LOG ?? "warning" },
-    { category: ["logtape", "meta"], sinks: ["test"], lowestLevel: "warning" },
+    { category: ["logtape", "meta"], sinks: ["test"], lowestLevel: "error" },
   ],
 });
 

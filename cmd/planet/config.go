@@ -19,16 +19,16 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Config is every setting of a node. Each comes from its flag, else from its PLANET_* variable unless that is empty (a secret also from the file that
-// PLANET_*_FILE names), else from planet.toml, where it has the variable's name without the prefix in lower case, else it has
-// its default. `planet config` prints them all.
+// Config is every setting of a node. Each comes from its flag, else from its PLANET_* variable unless that is empty (a secret
+// also from the file that PLANET_*_FILE names), else from planet.toml, where it has the variable's name without the prefix in
+// lower case, else it has its default. `planet config` prints them all.
 type Config struct {
 	Origin          string   `env:"PLANET_ORIGIN" default:"http://localhost:8080" placeholder:"URL" help:"The public origin. It becomes part of every id and is refused if changed later."`
 	Listen          string   `env:"PLANET_LISTEN" default:"localhost:8080" placeholder:"HOST:PORT" help:"Address to listen on."`
 	Data            string   `env:"PLANET_DATA" default:"./planet-data" placeholder:"DIR" help:"Directory for database, media and keys; only its owner may read it."`
 	Database        string   `env:"PLANET_DATABASE" placeholder:"DSN" secret:"" help:"A SQLite file, or postgres://… (default: planet.db in the data directory)."`
-	Signup          string   `env:"PLANET_SIGNUP" default:"invite" placeholder:"MODE" help:"Who may sign up: closed, invite, approval or open."`
-	Federation      string   `env:"PLANET_FEDERATION" default:"open" placeholder:"MODE" help:"Which servers to speak with: open, allowlist or off."`
+	Signup          string   `env:"PLANET_SIGNUP" default:"invite" placeholder:"MODE" help:"Who may sign up: closed or invite (approval and open are not built yet)."`
+	Federation      string   `env:"PLANET_FEDERATION" default:"open" placeholder:"MODE" help:"Which servers to speak with: open (allowlist and off are not built yet)."`
 	AuthorizedFetch string   `env:"PLANET_AUTHORIZED_FETCH" default:"off" placeholder:"on|off" help:"on: only signed requests read ActivityPub documents (the instance actor stays open)."`
 	AllowNets       []string `env:"PLANET_ALLOW_NETS" placeholder:"CIDR,…" help:"Networks outside the public internet that fetches and deliveries may reach (tests, private networks)."`
 	ExtraCA         string   `name:"extra-ca" env:"PLANET_EXTRA_CA" placeholder:"FILE" help:"PEM file of further roots to trust for outgoing TLS."`
@@ -169,6 +169,13 @@ func (c *Config) check() error {
 		if !slices.Contains(one.allowed, one.value) {
 			return fmt.Errorf("%s: want one of %s, not %q", one.name, strings.Join(one.allowed, ", "), one.value)
 		}
+	}
+	// A setting that did nothing would be worse than none: a node that should be closed would be open.
+	if c.Signup == "approval" || c.Signup == "open" {
+		return fmt.Errorf("signup: %s is not built yet; use invite or closed", c.Signup)
+	}
+	if c.Federation != "open" {
+		return fmt.Errorf("federation: %s is not built yet; only open works", c.Federation)
 	}
 	if _, err := prefixes("allow_nets", c.AllowNets); err != nil {
 		return err

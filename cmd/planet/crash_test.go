@@ -124,7 +124,9 @@ func TestREL311Killed(t *testing.T) {
 	defer far.Close()
 
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 8,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", n.address) }}}
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", n.address)
+		}}}
 	var mu sync.Mutex
 	var accepted []string
 	next := 0

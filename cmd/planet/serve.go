@@ -109,7 +109,7 @@ func makeNode(ctx context.Context, cfg *Config, db *storage.DB, log *slog.Logger
 		return nil, err
 	}
 	return activitypub.New(ctx, activitypub.Config{Origin: cfg.Origin, DB: db, Client: client, Log: log,
-		AuthorizedFetch: cfg.AuthorizedFetch == "on", Version: version(), SignupOpen: cfg.Signup == "open"})
+		AuthorizedFetch: cfg.AuthorizedFetch == "on", Version: version()})
 }
 
 // run answers requests and does the node's work until ctx ends or a part of it fails; then all parts end in order.
