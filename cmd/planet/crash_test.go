@@ -38,13 +38,13 @@ var buildPlanet = sync.OnceValues(func() (string, error) {
 
 // node is a planet process on a loopback port.
 type node struct {
-	t                    *testing.T
+	t                    testing.TB
 	binary, dir, address string
 	cmd                  *exec.Cmd
 	log                  bytes.Buffer
 }
 
-func newNode(t *testing.T) *node {
+func newNode(t testing.TB) *node {
 	t.Helper()
 	binary, err := buildPlanet()
 	if err != nil {

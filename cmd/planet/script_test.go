@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -41,6 +43,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PLANET_LISTEN", "localhost:"+e.Getenv("PORT_A"))
 			e.Setenv("PLANET_DATA", e.WorkDir+"/data")
 			e.Setenv("PLANET_LOG", "warn")
+			e.Values[halfDoneKey{}] = &halfDone{}
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -52,6 +55,8 @@ func TestScripts(t *testing.T) {
 			"capture": capture,
 			"get":     get,
 			"term":    term,
+			"begin":   begin,
+			"finish":  finish,
 		},
 	})
 }
@@ -85,16 +90,18 @@ func exits(ts *testscript.TestScript, want int, args []string) {
 // patience is how long scripts wait for what takes a blink on an idle machine.
 const patience = 45 * time.Second
 
-// await ADDRESS waits until a node answers there.
-func await(ts *testscript.TestScript, _ bool, args []string) {
+// await ADDRESS waits until a node answers there; "! await" until it takes no more requests.
+func await(ts *testscript.TestScript, neg bool, args []string) {
 	deadline := time.Now().Add(patience)
 	for {
-		res, err := http.Get(args[0])
+		res, err := fresh.Get(args[0])
 		if err == nil {
 			res.Body.Close()
-			if res.StatusCode < 500 {
+			if res.StatusCode < 500 && !neg {
 				return
 			}
+		} else if neg {
+			return
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s does not answer: %v", args[0], err)
@@ -102,6 +109,40 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
+
+// fresh opens a connection for each request, as a node that stops still serves those that are open.
+var fresh = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// begin ADDRESS starts a request and leaves it half done.
+func begin(ts *testscript.TestScript, _ bool, args []string) {
+	u, err := url.Parse(args[0])
+	ts.Check(err)
+	c, err := net.Dial("tcp", u.Host)
+	ts.Check(err)
+	ts.Defer(func() { c.Close() })
+	_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/activity+json\r\nContent-Length: 2\r\n\r\n{", u.Path, u.Host)
+	ts.Check(err)
+	ts.Value(halfDoneKey{}).(*halfDone).conn = c
+}
+
+// finish STATUS completes the request that was begun and wants this answer.
+func finish(ts *testscript.TestScript, _ bool, args []string) {
+	c := ts.Value(halfDoneKey{}).(*halfDone).conn
+	ts.Check(c.SetDeadline(time.Now().Add(patience)))
+	_, err := c.Write([]byte("}"))
+	ts.Check(err)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	ts.Check(err)
+	res.Body.Close()
+	if strconv.Itoa(res.StatusCode) != args[0] {
+		ts.Fatalf("got %d, want %s", res.StatusCode, args[0])
+	}
+}
+
+// halfDone is the request of one script that was begun.
+type halfDone struct{ conn net.Conn }
+
+type halfDoneKey struct{}
 
 // term sends SIGTERM to what runs in the background; testscript's own kill knows SIGINT and SIGKILL.
 func term(ts *testscript.TestScript, _ bool, _ []string) {

@@ -1,0 +1,376 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"planet/activitypub"
+	"planet/activitypub/aptest"
+	"planet/storage"
+	"planet/storage/storagetest"
+)
+
+// The figures of docs/performance.md: go test ./cmd/planet -run '^$' -bench . -benchtime 1x
+// Each benchmark reports what the node does beside what this machine can do at all, measured in the same run.
+
+// perSecond runs f on w goroutines until d has passed, and says how often it ran in a second.
+func perSecond(w int, d time.Duration, f func(worker, i int)) float64 {
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	start := time.Now()
+	for worker := range w {
+		wg.Go(func() {
+			for i := 0; time.Since(start) < d; i++ {
+				f(worker, i)
+				n.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return float64(n.Load()) / time.Since(start).Seconds()
+}
+
+func fsyncs(b *testing.B) float64 {
+	f, err := os.Create(filepath.Join(b.TempDir(), "fsync"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	page := make([]byte, 4096)
+	return perSecond(1, time.Second, func(_, _ int) {
+		if _, err := f.Write(page); err != nil {
+			b.Error(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
+func rsaSpeed(b *testing.B) (signs, verifies float64) {
+	p := aptest.NewPeer("https://far.example", "ann", 1, false)
+	key := p.Key.(*rsa.PrivateKey)
+	sum := sha256.Sum256([]byte("x"))
+	sig, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	signs = perSecond(2, time.Second, func(_, _ int) { _, _ = rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:]) })
+	verifies = perSecond(2, time.Second, func(_, _ int) { _ = rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, sum[:], sig) })
+	return signs, verifies
+}
+
+// rows are what one received post stores: the activity, the post, its mention and the news of it.
+func rows(ctx context.Context, tx *storage.DB, reader, author *storage.Actor, id string) error {
+	if _, err := tx.SaveActivity(ctx, &storage.Activity{IRI: storage.IRI("https://far.example/a/" + id), ActorIRI: author.IRI, Type: "Create", Raw: make([]byte, 600)}); err != nil {
+		return err
+	}
+	p := &storage.Post{IRI: storage.IRI("https://far.example/n/" + id), ActorID: author.ID, Type: "Note", Visibility: storage.Public, Content: "<p>note</p>",
+		Mentions: []storage.Mention{{ActorID: reader.ID, IRI: reader.IRI}}, Raw: make([]byte, 400), PublishedAt: time.Now().UTC()}
+	if err := tx.SavePost(ctx, p); err != nil {
+		return err
+	}
+	return tx.Notify(ctx, &storage.Notification{ActorID: reader.ID, Kind: "mention", FromID: author.ID, PostID: p.ID})
+}
+
+// bareRows is how many received posts' rows a second the database takes alone: together sharing commits, and one commit each.
+func bareRows(b *testing.B) (together, each float64) {
+	db := storagetest.New(b)
+	ctx := b.Context()
+	reader := &storage.Actor{IRI: "https://rye.example/users/baker", Type: storage.Organization, Username: "baker"}
+	author := &storage.Actor{IRI: "https://far.example/users/ann", Type: storage.Person, Username: "ann", Domain: "far.example"}
+	for _, a := range []*storage.Actor{reader, author} {
+		if err := db.SaveActor(ctx, a); err != nil {
+			b.Fatal(err)
+		}
+	}
+	write := func(kind string) func(int, int) {
+		return func(w, i int) {
+			err := db.Transaction(ctx, func(tx *storage.DB) error {
+				return rows(ctx, tx, reader, author, fmt.Sprintf("%s/%d/%d", kind, w, i))
+			})
+			if err != nil {
+				b.Error(err)
+			}
+		}
+	}
+	together = perSecond(32, 2*time.Second, write("t"))
+	each = perSecond(1, 2*time.Second, write("e"))
+	return together, each
+}
+
+// BenchmarkInbox posts presigned activities over HTTP to a durable 202, on 32 connections, to a node that is a process.
+func BenchmarkInbox(b *testing.B) {
+	const posts = 12_000
+	n := newNode(b)
+	n.run("user", "create", "nuria")
+	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
+	far := httptest.NewUnstartedServer(nil)
+	_, port, _ := net.SplitHostPort(far.Listener.Addr().String())
+	peer := aptest.NewPeer("http://far.localhost:"+port, "ann", 1, false)
+	far.Config.Handler = peer
+	far.Start()
+	defer far.Close()
+	n.start()
+	defer n.kill()
+	requests := make([]*http.Request, posts)
+	var signing sync.WaitGroup
+	for part := range 2 {
+		signing.Go(func() {
+			for i := part; i < posts; i += 2 {
+				requests[i] = peer.Request(n.origin()+"/inbox", peer.Note(strconv.Itoa(i), "note "+strconv.Itoa(i), n.origin()+"/users/baker"))
+			}
+		})
+	}
+	signing.Wait()
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32, MaxConnsPerHost: 32,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", n.address)
+		}}}
+	send := func(r *http.Request) {
+		res, err := client.Do(r)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusAccepted {
+			b.Errorf("answered %d", res.StatusCode)
+		}
+	}
+	for _, r := range requests[:500] { // the key is fetched, the statements are prepared
+		send(r)
+	}
+	b.ResetTimer()
+	start := time.Now()
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	next.Store(500)
+	for range 32 {
+		wg.Go(func() {
+			for {
+				i := next.Add(1) - 1
+				if i >= posts {
+					return
+				}
+				send(requests[i])
+			}
+		})
+	}
+	wg.Wait()
+	rate := (posts - 500) / time.Since(start).Seconds()
+	b.StopTimer()
+	n.kill()
+	together, each := bareRows(b)
+	_, verifies := rsaSpeed(b)
+	b.ReportMetric(rate, "activities/s")
+	b.ReportMetric(together, "bare-rows-shared-commits/s")
+	b.ReportMetric(each, "bare-rows-commit-each/s")
+	b.ReportMetric(fsyncs(b), "fsyncs/s")
+	b.ReportMetric(verifies, "rsa-verifies/s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// localNode is a node in this process that reaches loopback, with a co-op that has a follower on each of hosts.
+func localNode(b *testing.B, hosts int, answer http.Handler) (*activitypub.Node, activitypub.By) {
+	far := httptest.NewServer(answer)
+	b.Cleanup(far.Close)
+	_, port, _ := net.SplitHostPort(far.Listener.Addr().String())
+	db := storagetest.New(b)
+	origin := "http://rye.localhost"
+	client, err := activitypub.NewClient(activitypub.ClientConfig{Origin: origin, Version: "bench", Now: time.Now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	n, err := activitypub.New(b.Context(), activitypub.Config{Origin: origin, DB: db, Client: client, Version: "bench", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	u, _, err := n.CreatePerson(b.Context(), activitypub.NewUser{Username: "nuria"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	coop, err := n.FoundCoop(b.Context(), u, activitypub.NewCoop{Username: "baker", Title: "Baker"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	err = db.Transaction(b.Context(), func(tx *storage.DB) error {
+		for i := range hosts {
+			host := fmt.Sprintf("h%04d.localhost:%s", i, port)
+			iri := storage.IRI("http://" + host + "/users/ann")
+			a := &storage.Actor{IRI: iri, Type: storage.Person, Username: "ann", Domain: host, Inbox: iri + "/inbox", SharedInbox: storage.IRI("http://" + host + "/inbox")}
+			if err := tx.SaveActor(b.Context(), a); err != nil {
+				return err
+			}
+			if err := tx.SaveFollow(b.Context(), &storage.Follow{IRI: iri + "#f", ActorID: a.ID, TargetID: coop.ID, State: storage.FollowAccepted}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n, activitypub.By{User: u, Actor: coop}
+}
+
+// BenchmarkFanOut brings one post to distinct hosts, each with an inbox of its own.
+func BenchmarkFanOut(b *testing.B) {
+	for _, hosts := range []int{200, 1000} {
+		b.Run(strconv.Itoa(hosts), func(b *testing.B) {
+			var arrived atomic.Int64
+			all := make(chan struct{}, 1)
+			n, by := localNode(b, hosts, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.WriteHeader(http.StatusAccepted)
+				if arrived.Add(1) == int64(hosts) {
+					all <- struct{}{}
+				}
+			}))
+			ctx, cancel := context.WithCancel(b.Context())
+			done := make(chan error, 1)
+			go func() { done <- n.Run(ctx) }()
+			var best time.Duration
+			for i := range 3 {
+				arrived.Store(0)
+				start := time.Now()
+				if _, err := n.Publish(ctx, by, activitypub.Draft{Text: "Bread " + strconv.Itoa(i)}); err != nil {
+					b.Fatal(err)
+				}
+				<-all
+				if took := time.Since(start); best == 0 || took < best {
+					best = took
+				}
+			}
+			cancel()
+			if err := <-done; err != nil {
+				b.Error(err)
+			}
+			signs, _ := rsaSpeed(b)
+			signing := float64(hosts) / signs * 1000
+			b.ReportMetric(float64(best.Milliseconds()), "ms/post")
+			b.ReportMetric(signing, "ms-signing-alone")
+			b.ReportMetric(float64(best.Milliseconds())-signing, "ms-beyond-signing")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkSlowHosts posts twice to 200 hosts of which 20 answer after 5 s: how long until the other 180 have the second post.
+func BenchmarkSlowHosts(b *testing.B) {
+	var second atomic.Int64
+	all := make(chan struct{}, 1)
+	n, by := localNode(b, 200, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if i, _ := strconv.Atoi(r.Host[1:5]); i%10 == 0 {
+			time.Sleep(5 * time.Second)
+		} else if strings.Contains(string(body), "second post") && second.Add(1) == 180 {
+			all <- struct{}{}
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	if _, err := n.Publish(ctx, by, activitypub.Draft{Text: "first post"}); err != nil {
+		b.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	start := time.Now()
+	if _, err := n.Publish(ctx, by, activitypub.Draft{Text: "second post"}); err != nil {
+		b.Fatal(err)
+	}
+	<-all
+	b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms-to-180-healthy-hosts")
+	b.ReportMetric(0, "ns/op")
+	cancel()
+	<-done
+}
+
+// BenchmarkActorDocuments asks a process for a co-op's document on 32 connections, and for the cheapest page beside it.
+func BenchmarkActorDocuments(b *testing.B) {
+	n := newNode(b)
+	n.run("user", "create", "nuria")
+	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
+	n.start()
+	defer n.kill()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", n.address)
+		}}}
+	get := func(path string) func(int, int) {
+		return func(int, int) {
+			r, _ := http.NewRequest(http.MethodGet, n.origin()+path, nil)
+			r.Header.Set("Accept", "application/activity+json")
+			res, err := client.Do(r)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				b.Errorf("%s answers %d", path, res.StatusCode)
+			}
+		}
+	}
+	b.ReportMetric(perSecond(32, 3*time.Second, get("/users/baker")), "documents/s")
+	b.ReportMetric(perSecond(32, 3*time.Second, get("/healthz")), "healthz/s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkIdle starts a node on a database that is there, and reports its start, its memory and its size.
+func BenchmarkIdle(b *testing.B) {
+	n := newNode(b)
+	n.run("user", "create", "nuria")
+	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
+	n.start()
+	n.kill()
+	var best time.Duration
+	for range 5 {
+		start := time.Now()
+		n.start()
+		if took := time.Since(start); best == 0 || took < best {
+			best = took
+		}
+		n.kill()
+	}
+	n.start()
+	defer n.kill()
+	time.Sleep(3 * time.Second)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
+	if err != nil {
+		b.Skip("no /proc here")
+	}
+	for line := range strings.Lines(string(status)) {
+		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			v, _ := strconv.ParseFloat(strings.Fields(kb)[0], 64)
+			b.ReportMetric(v/1024, "MB-RSS")
+		}
+	}
+	info, err := os.Stat(n.binary)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(info.Size())/1e6, "MB-binary")
+	b.ReportMetric(float64(best.Milliseconds()), "ms-start")
+	b.ReportMetric(0, "ns/op")
+}
