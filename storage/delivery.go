@@ -57,8 +57,8 @@ type Supersede int
 
 const (
 	SupersedeNone    Supersede = iota // nothing
-	SupersedeUpdates           // an Update replaces Updates that wait
-	SupersedeAll               // a Delete or Undo replaces what waits and was never tried
+	SupersedeUpdates                  // an Update replaces Updates that wait
+	SupersedeAll                      // a Delete or Undo replaces what waits and was never tried
 )
 
 // Enqueue adds deliveries of one activity; an inbox that has it already is left alone.

@@ -33,6 +33,9 @@ const (
 // In between statements run to their end: q makes sure of it, because a statement that SQLite interrupts takes the transactions beside it along.
 // On a transaction's handle Transaction runs fn at once as a part of that transaction.
 func (db *DB) Transaction(ctx context.Context, fn func(tx *DB) error) error {
+	if db.over.Load() {
+		return errOver
+	}
 	if db.tx != nil {
 		return fn(db)
 	}
@@ -83,6 +86,7 @@ type writer struct {
 	live atomic.Bool
 
 	batch []*turn // taken and perhaps not answered
+	limit int     // of a batch; tests change it before the first turn
 
 	mu     sync.Mutex
 	wake   sync.Cond // on mu: queue or closed changed
@@ -90,11 +94,11 @@ type writer struct {
 	closed bool
 	ended  chan struct{}
 
-	commits, turns atomic.Int64 // for tests and metrics
+	commits atomic.Int64 // that stored something
 }
 
 func newWriter(pool *sql.DB, begin string, setUp func(*sql.Conn) error) *writer {
-	w := &writer{pool: pool, begin: begin, setUp: setUp, ended: make(chan struct{})}
+	w := &writer{pool: pool, begin: begin, setUp: setUp, limit: maxBatch, ended: make(chan struct{})}
 	w.wake.L = &w.mu
 	return w
 }
@@ -220,7 +224,7 @@ func (w *writer) together(first *turn) {
 			w.apart(err)
 			return
 		}
-		if t = nil; len(w.batch) < maxBatch {
+		if t = nil; len(w.batch) < w.limit {
 			if t = w.next(false); t != nil {
 				w.batch = append(w.batch, t)
 			}
@@ -267,7 +271,6 @@ func (w *writer) alone(t *turn) (err error) {
 // take runs t under a savepoint and sets t.err; when that is not nil, t has left no trace.
 // An error means that the whole transaction of the database has to be given up.
 func (w *writer) take(t *turn) error {
-	w.turns.Add(1)
 	if t.err = t.ctx.Err(); t.err != nil {
 		return nil
 	}

@@ -76,8 +76,8 @@ func TestFedify(t *testing.T) {
 					t.Run(name, do)
 				}
 			}
-			step("webfinger finds each from the other side", s.webfinger)
-			step("planet follows and is accepted", s.planetFollows)
+			step("planet finds ana by webfinger, follows and is accepted", s.planetFollows)
+			step("fedify finds the co-op by webfinger", s.webfinger)
 			step("fedify follows and is accepted", s.peerFollows)
 			step("a post with mention and hashtag arrives at fedify", s.planetPosts)
 			step("a post with mention and hashtag arrives at planet", s.peerPosts)
@@ -101,7 +101,23 @@ func TestFedify(t *testing.T) {
 // name is the co-op's name on the node.
 func (s *story) name() string { return s.baker[strings.LastIndex(s.baker, "/")+1:] }
 
-// webfinger: each side resolves the other's handle over TLS, and what it finds is what the other says of itself.
+// planetFollows: the handle is all that the co-op knows of ana.
+func (s *story) planetFollows(t *testing.T) {
+	s.planet.run(t, "follow", "--as", s.name(), s.anaAcct)
+	eventually(t, "ana has accepted the co-op", func() error { return s.wantFollow(t, "following", "accepted") })
+	asked := s.peer.requests(func(e exchange) bool { return strings.HasPrefix(e.URI, "/.well-known/webfinger?") })
+	want := "/.well-known/webfinger?resource=" + url.QueryEscape("acct:"+strings.TrimPrefix(s.anaAcct, "@"))
+	if !slices.ContainsFunc(asked, func(e exchange) bool {
+		return e.Status == http.StatusOK && (e.URI == want || e.URI == strings.ReplaceAll(strings.ReplaceAll(want, "%3A", ":"), "%40", "@"))
+	}) {
+		t.Errorf("planet has not found ana by WebFinger:%s", lines(asked))
+	}
+	if got := s.peer.state(t).Followers; len(got) != 1 || got[0].Local != "ana" || got[0].Actor != s.baker || !strings.HasPrefix(got[0].Follow, s.planet.origin+"/") {
+		t.Errorf("ana's followers are %+v, want the co-op alone", got)
+	}
+}
+
+// webfinger: Fedify resolves the co-op's handle, and what it finds is what the node says of it.
 func (s *story) webfinger(t *testing.T) {
 	jrd := s.jrd(t, s.planet.front, strings.TrimPrefix(s.bakerHandle, "@"))
 	if want := "acct:" + strings.TrimPrefix(s.bakerHandle, "@"); jrd.Subject != want {
@@ -168,22 +184,6 @@ func (s *story) webfingerStatus(t *testing.T, name string) int {
 		s.planet.origin+"/.well-known/webfinger?resource="+url.QueryEscape("acct:"+name+"@"+s.planet.host()), nil)
 	must(t, err)
 	return status(t, s.planet.client, r)
-}
-
-// planetFollows: the handle is all that the co-op knows of ana.
-func (s *story) planetFollows(t *testing.T) {
-	s.planet.run(t, "follow", "--as", s.name(), s.anaAcct)
-	eventually(t, "ana has accepted the co-op", func() error { return s.wantFollow(t, "following", "accepted") })
-	asked := s.peer.requests(func(e exchange) bool { return strings.HasPrefix(e.URI, "/.well-known/webfinger?") })
-	want := "/.well-known/webfinger?resource=" + url.QueryEscape("acct:"+strings.TrimPrefix(s.anaAcct, "@"))
-	if !slices.ContainsFunc(asked, func(e exchange) bool {
-		return e.Status == http.StatusOK && (e.URI == want || e.URI == strings.ReplaceAll(strings.ReplaceAll(want, "%3A", ":"), "%40", "@"))
-	}) {
-		t.Errorf("planet has not found ana by WebFinger:%s", lines(asked))
-	}
-	if got := s.peer.state(t).Followers; len(got) != 1 || got[0].Local != "ana" || got[0].Actor != s.baker || !strings.HasPrefix(got[0].Follow, s.planet.origin+"/") {
-		t.Errorf("ana's followers are %+v, want the co-op alone", got)
-	}
 }
 
 // peerFollows is the other direction.

@@ -183,7 +183,7 @@ func safeHTML(sanitised string) template.HTML { return template.HTML(sanitised) 
 func (p *Pages) words() template.FuncMap {
 	return template.FuncMap{
 		"asset": func(name string) string { return "/static/" + name + "?v=" + p.assets[name].version },
-		"date":  func(t time.Time) string { return t.UTC().Format("2 January 2006") },
+		"day":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
 		"stamp": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
 		"exact": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"month": func(t time.Time) string { return t.UTC().Format("January 2006") },
