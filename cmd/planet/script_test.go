@@ -2,21 +2,25 @@ package main
 
 import (
 	"bufio"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/alecthomas/kong"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -26,7 +30,59 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	testscript.Run(t, scripts(func(*testscript.Env) error { return nil }))
+}
+
+// The database of a node may be PostgreSQL: sessions that use one node alone run on it, too, each in a schema of its own.
+func TestScriptsOnPostgres(t *testing.T) {
+	server := os.Getenv("PLANET_TEST_POSTGRES")
+	if server == "" {
+		if os.Getenv("PLANET_TEST_ALL") != "" {
+			t.Fatal("PLANET_TEST_POSTGRES names no server, and PLANET_TEST_ALL wants every test")
+		}
+		t.Skip("SKIPPED: set PLANET_TEST_POSTGRES to the postgres:// address of a server to run this test on PostgreSQL")
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := sql.Open("pgx", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schemas atomic.Int64
+	t.Cleanup(func() {
+		for i := range schemas.Load() {
+			if _, err := pool.Exec(fmt.Sprintf("DROP SCHEMA planet_script_%d_%d CASCADE", os.Getpid(), i+1)); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := pool.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p := scripts(func(e *testscript.Env) error {
+		schema := fmt.Sprintf("planet_script_%d_%d", os.Getpid(), schemas.Add(1))
+		if _, err := pool.Exec("CREATE SCHEMA " + schema); err != nil {
+			return err
+		}
+		own := *u
+		q := own.Query()
+		q.Set("search_path", schema)
+		own.RawQuery = q.Encode()
+		e.Setenv("PLANET_DATABASE", own.String())
+		return nil
+	})
+	p.Dir = ""
+	for _, name := range []string{"user", "coop", "invite_token", "post", "migrate_doctor", "setuplink", "signals"} {
+		p.Files = append(p.Files, "testdata/script/"+name+".txtar")
+	}
+	testscript.Run(t, p)
+}
+
+// scripts says how every script is run; more is done to each one's environment.
+func scripts(more func(*testscript.Env) error) testscript.Params {
+	return testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -44,7 +100,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PLANET_DATA", e.WorkDir+"/data")
 			e.Setenv("PLANET_LOG", "warn")
 			e.Values[halfDoneKey{}] = &halfDone{}
-			return nil
+			return more(e)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"refused": func(ts *testscript.TestScript, _ bool, args []string) { exits(ts, exitRefused, args) },
@@ -58,7 +114,7 @@ func TestScripts(t *testing.T) {
 			"begin":   begin,
 			"finish":  finish,
 		},
-	})
+	}
 }
 
 // freePort finds a port of this machine that nobody listens on now.

@@ -70,9 +70,8 @@ func (p *Pages) describe() string {
 }
 
 type aboutPage struct {
-	Staff        []profileCard
-	Coops        int
-	People, Said int64
+	Staff               []profileCard
+	Coops, People, Said int64
 }
 
 // about is the page for whoever wants to know who runs this, and by what rules it speaks with others.
@@ -99,7 +98,7 @@ func (p *Pages) about(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	body.Coops = len(coops)
+	body.Coops = int64(len(coops))
 	if body.People, err = p.DB.CountUsers(ctx); err != nil {
 		return err
 	}

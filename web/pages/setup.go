@@ -41,15 +41,15 @@ func (f *joinForm) refuse(err error) error {
 }
 
 type welcomePage struct {
-	Name, Handle, Page string
-	Coop               string
-	Owner              bool
+	Name, Username, Handle, Page string
+	Coop                         string // that she joined, or ""
+	Owner                        bool
 }
 
 func (p *Pages) welcome(c echo.Context, a *storage.Actor, coop string, owner bool) error {
 	card := p.profileCard(a)
 	c.Response().Header().Set("Cache-Control", "no-store")
-	return p.render(c, http.StatusCreated, "welcome", view{Title: "Welcome", NoIndex: true, Body: welcomePage{Name: card.Name, Handle: card.Handle, Page: card.Page, Coop: coop, Owner: owner}})
+	return p.render(c, http.StatusCreated, "welcome", view{Title: "Welcome", NoIndex: true, Body: welcomePage{Name: card.Name, Username: a.Username, Handle: card.Handle, Page: card.Page, Coop: coop, Owner: owner}})
 }
 
 // setup is the page behind the link that the first start prints: it makes the first administrator, once.
