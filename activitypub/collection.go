@@ -1,6 +1,7 @@
 package activitypub
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -90,6 +91,7 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error) {
 			n.Log.Error("request", "method", r.Method, "path", r.URL.Path, "err", err)
 		}
 	}
+	n.Log.Debug("refused", "method", r.Method, "path", r.URL.Path, "status", p.Status, "detail", p.Detail)
 	WriteProblem(w, p)
 }
 
@@ -105,16 +107,17 @@ func (n *Node) writeJSON(w http.ResponseWriter, contentType string, v any) {
 }
 
 // document answers a GET with what find makes for its reader. With authorized fetch only signed requests read, but for
-// the node's own actor: without it nobody could verify our signature.
-func (n *Node) document(find func(r *http.Request, reader *storage.Actor) (raw []byte, err error)) http.HandlerFunc {
+// the node's own actor: two nodes that ask each other for keys would wait for ever.
+func (n *Node) document(find func(r *http.Request, by *reader) (raw []byte, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		reader, err := n.reader(r)
-		if err == nil && reader == nil && n.AuthorizedFetch && r.URL.Path != "/actor" {
-			err = problem(http.StatusUnauthorized, "signature", "this node shows its documents to signed requests only")
-		}
+		by := &reader{n: n, r: r}
 		var raw []byte
+		var err error
+		if n.AuthorizedFetch && r.URL.Path != "/actor" {
+			err = by.mustSign("this node shows its documents to signed requests only")
+		}
 		if err == nil {
-			raw, err = find(r, reader)
+			raw, err = find(r, by)
 		}
 		w.Header().Set("Vary", "Accept, Signature")
 		if gone := (goneError{}); errors.As(err, &gone) {
@@ -131,28 +134,50 @@ func (n *Node) document(find func(r *http.Request, reader *storage.Actor) (raw [
 		if accept := r.Header.Get("Accept"); strings.Contains(accept, "application/ld+json") && !strings.Contains(accept, activityJSON) {
 			w.Header().Set("Content-Type", ldJSON)
 		}
-		if reader == nil && !n.AuthorizedFetch {
-			w.Header().Set("Cache-Control", "public, max-age=60")
-		} else {
+		if by.asked {
 			w.Header().Set("Cache-Control", "private, no-store")
+		} else {
+			w.Header().Set("Cache-Control", "public, max-age=60")
 		}
 		_, _ = w.Write(raw)
 	}
 }
 
-// reader is who signed a GET, nil when nobody did. A signature that does not hold is refused, whoever it names.
-func (n *Node) reader(r *http.Request) (*storage.Actor, error) {
-	if r.Header.Get("Signature") == "" && r.Header.Get("Signature-Input") == "" && !strings.HasPrefix(r.Header.Get("Authorization"), "Signature ") {
+// reader is whoever asks for a document. Who that is, is found out only where it matters: most documents are for everyone,
+// and some servers sign what they ask for in ways that cannot be verified (docs/federation.md).
+type reader struct {
+	n     *Node
+	r     *http.Request
+	asked bool
+	actor *storage.Actor
+	err   error
+}
+
+// signer is the actor who signed the request, nil when nobody did. A signature that does not hold is an error.
+func (by *reader) signer() (*storage.Actor, error) {
+	if by.asked {
+		return by.actor, by.err
+	}
+	by.asked = true
+	h := by.r.Header
+	if h.Get("Signature") == "" && h.Get("Signature-Input") == "" && !strings.HasPrefix(h.Get("Authorization"), "Signature ") {
 		return nil, nil
 	}
-	if r.URL.Path == "/actor" {
-		return nil, nil // open to all: two nodes that ask each other for keys would wait for ever
+	sig, err := by.n.parseSignature(by.r, nil)
+	if err == nil {
+		by.actor, err = by.n.verify(by.r.Context(), sig)
 	}
-	sig, err := n.parseSignature(r, nil)
-	if err != nil {
-		return nil, err
+	by.err = err
+	return by.actor, err
+}
+
+// mustSign refuses a reader who has not signed.
+func (by *reader) mustSign(why string) error {
+	actor, err := by.signer()
+	if err == nil && actor == nil {
+		err = problem(http.StatusUnauthorized, "signature", "%s", why)
 	}
-	return n.verify(r.Context(), sig)
+	return err
 }
 
 // goneError answers 410 with a tombstone.
@@ -193,7 +218,7 @@ func (n *Node) speaker(r *http.Request) (*storage.Actor, error) {
 	return a, nil
 }
 
-func (n *Node) getActor(r *http.Request, _ *storage.Actor) ([]byte, error) {
+func (n *Node) getActor(r *http.Request, _ *reader) ([]byte, error) {
 	a, err := n.speaker(r)
 	if err != nil {
 		return nil, err
@@ -206,7 +231,7 @@ func (n *Node) getActor(r *http.Request, _ *storage.Actor) ([]byte, error) {
 }
 
 // getPost answers with a post, its Create (part "activity") or its public replies. What the reader may not see is not there.
-func (n *Node) getPost(r *http.Request, reader *storage.Actor) ([]byte, error) {
+func (n *Node) getPost(r *http.Request, by *reader) ([]byte, error) {
 	author, err := n.speaker(r)
 	if err != nil {
 		return nil, err
@@ -222,8 +247,10 @@ func (n *Node) getPost(r *http.Request, reader *storage.Actor) ([]byte, error) {
 	if p.ActorID != author.ID {
 		return nil, storage.ErrNotFound
 	}
-	if may, err := n.mayRead(r.Context(), p, reader); err != nil || !may {
-		return nil, errors.Join(err, storage.ErrNotFound)
+	if p.Visibility != storage.Public && p.Visibility != storage.Unlisted {
+		if err := n.mustRead(r.Context(), p, by); err != nil {
+			return nil, err
+		}
 	}
 	if p.DeletedAt != nil {
 		return nil, gone(p.IRI)
@@ -252,8 +279,20 @@ func (n *Node) getPost(r *http.Request, reader *storage.Actor) ([]byte, error) {
 	}
 }
 
+// mustRead refuses whoever may not see a post that is not for everyone: to them it is not there.
+func (n *Node) mustRead(ctx context.Context, p *storage.Post, by *reader) error {
+	actor, err := by.signer()
+	if err != nil {
+		return err
+	}
+	if may, err := n.mayRead(ctx, p, actor); err != nil || !may {
+		return errors.Join(err, storage.ErrNotFound)
+	}
+	return nil
+}
+
 // getActivity answers with an activity of ours: to anyone when it is public, else to those whom it names.
-func (n *Node) getActivity(r *http.Request, reader *storage.Actor) ([]byte, error) {
+func (n *Node) getActivity(r *http.Request, by *reader) ([]byte, error) {
 	a, err := n.DB.ActivityByIRI(r.Context(), storage.IRI(n.Origin+"/activities/"+r.PathValue("id")))
 	if err != nil {
 		return nil, err
@@ -261,9 +300,13 @@ func (n *Node) getActivity(r *http.Request, reader *storage.Actor) ([]byte, erro
 	if a.Public {
 		return a.Raw, nil
 	}
-	if reader != nil {
+	signer, err := by.signer()
+	if err != nil {
+		return nil, err
+	}
+	if signer != nil {
 		for _, to := range parseObject(a.Raw).audience() {
-			if to == reader.IRI {
+			if to == signer.IRI {
 				return a.Raw, nil
 			}
 		}
@@ -272,7 +315,7 @@ func (n *Node) getActivity(r *http.Request, reader *storage.Actor) ([]byte, erro
 }
 
 // getOutbox lists an actor's public and unlisted posts as Creates, newest first.
-func (n *Node) getOutbox(r *http.Request, _ *storage.Actor) ([]byte, error) {
+func (n *Node) getOutbox(r *http.Request, _ *reader) ([]byte, error) {
 	a, err := n.speaker(r)
 	if err != nil {
 		return nil, err
@@ -301,7 +344,7 @@ func (n *Node) getOutbox(r *http.Request, _ *storage.Actor) ([]byte, error) {
 }
 
 // getFollows lists followers or following: to their owner and to those of this list's servers who sign; others see the number.
-func (n *Node) getFollows(r *http.Request, reader *storage.Actor) ([]byte, error) {
+func (n *Node) getFollows(r *http.Request, by *reader) ([]byte, error) {
 	a, err := n.speaker(r)
 	if err != nil {
 		return nil, err
@@ -316,10 +359,11 @@ func (n *Node) getFollows(r *http.Request, reader *storage.Actor) ([]byte, error
 	}
 	page, asked, err := pageOf(r)
 	if err != nil || !asked {
-		return n.collection(of, total, reader != nil, err)
+		signer, _ := by.signer() // the number is for everyone
+		return n.collection(of, total, signer != nil, err)
 	}
-	if reader == nil {
-		return nil, problem(http.StatusUnauthorized, "signature", "the list is shown to signed requests only")
+	if err := by.mustSign("the list is shown to signed requests only"); err != nil {
+		return nil, err
 	}
 	fs, err := list(r.Context(), a.ID, storage.FollowAccepted, page)
 	if err != nil {
@@ -341,7 +385,7 @@ func (n *Node) getFollows(r *http.Request, reader *storage.Actor) ([]byte, error
 }
 
 // getFeatured lists pinned posts: none yet.
-func (n *Node) getFeatured(r *http.Request, _ *storage.Actor) ([]byte, error) {
+func (n *Node) getFeatured(r *http.Request, _ *reader) ([]byte, error) {
 	a, err := n.speaker(r)
 	if err != nil {
 		return nil, err
