@@ -54,8 +54,16 @@ func (n *Node) receive(r *http.Request) error {
 		}
 	}
 	signer, err := n.verify(r.Context(), sig)
+	if err != nil && act.Type == "Delete" && act.Object == act.Actor {
+		signer, err = n.departed(r.Context(), act.Actor, err)
+	}
 	if err != nil {
 		return err
+	}
+	if signer.IRI != act.Actor {
+		if author := n.proofSigner(r.Context(), act); author != nil { // forwarded by another, signed by its actor
+			signer = author
+		}
 	}
 	f, err := n.gather(r.Context(), signer, act)
 	if err != nil {
@@ -148,6 +156,21 @@ func (n *Node) known(ctx context.Context, iri storage.IRI) (bool, error) {
 		return false, nil
 	}
 	return err == nil && a.DeletedAt == nil, err
+}
+
+// departed finds an actor whose Delete of herself cannot be verified, as her server has already let go of her key: it is
+// asked for her, and believed when it says that she is gone (federation.md §8.3). Otherwise err stands.
+func (n *Node) departed(ctx context.Context, actor storage.IRI, err error) (*storage.Actor, error) {
+	asked := actor + " departed"
+	if _, lately := n.keys.refused.GetIfPresent(asked); lately {
+		return nil, err
+	}
+	n.keys.refused.Set(asked, refusal{nil, keyRefusal})
+	var fe *FetchError
+	if _, answer := n.Client.FetchDocument(ctx, string(actor), n.signGet); errors.As(answer, &fe) && fe.Gone {
+		return n.DB.ActorByIRI(ctx, actor)
+	}
+	return nil, err
 }
 
 // gather finds the facts that authorise judges. It asks the database only.

@@ -246,3 +246,78 @@ func TestACT168AnotherHostsName(t *testing.T) {
 		t.Errorf("SIG011: signed for another host, answered %d", rec.Code)
 	}
 }
+
+func TestWhatAnotherForwardsIsTakenWhenItsActorSignedItself(t *testing.T) {
+	net := aptest.New(t, "rye.example", "oak.example")
+	rye, oak := net.Node("rye.example"), net.Node("oak.example")
+	baker := rye.Coop(rye.Person("nuria"), "baker")
+	ana := oak.Person("ana")
+	peer := aptest.NewPeer("https://far.example", "ann", 9, false)
+	peer.Now = net.Now
+	net.Serve("far.example", peer)
+	if _, err := oak.Follow(t.Context(), ana, "@ann@far.example"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := oak.Publish(t.Context(), ana, activitypub.Draft{Text: "Good bread, @ann@far.example and @baker@rye.example"}); err != nil {
+		t.Fatal(err)
+	}
+	net.Serve("rye.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	net.Deliver() // the baker's copy does not arrive
+	net.Serve("rye.example", rye.Handler())
+	var create []byte
+	for _, raw := range peer.Received() {
+		if bytes.Contains(raw, []byte(`"Create"`)) {
+			create = raw
+		}
+	}
+	if create == nil {
+		t.Fatal("the peer has no Create of ana's")
+	}
+	changed := bytes.Replace(create, []byte("Good bread"), []byte("Bad bread"), 1)
+	if got, body := post(t, net, peer.Request(ryeInbox, changed)); got != 401 {
+		t.Errorf("a forwarded forgery: %d %s, want 401", got, body)
+	}
+	if got, body := post(t, net, peer.Request(ryeInbox, create)); got != 202 {
+		t.Fatalf("%d %s", got, body)
+	}
+	if home := rye.Home(baker); len(home) != 1 || !strings.Contains(home[0].Content, "Good bread") {
+		t.Errorf("the baker sees %d posts, want ana's", len(home))
+	}
+}
+
+// Once an account is gone its server answers 410 for its key too, and its last Delete can be verified by nobody.
+func TestADeletionWhoseKeyIsGoneIsBelievedWhenTheOriginSaysSo(t *testing.T) {
+	net, rye, baker, peer := stage(t)
+	if got, body := post(t, net, peer.Request(ryeInbox, peer.Note("n", "hello", string(baker.Actor.IRI)))); got != 202 {
+		t.Fatalf("%d %s", got, body)
+	}
+	net.Serve("far.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) }))
+	if got, body := post(t, net, goodbye(net, peer)); got != 202 {
+		t.Fatalf("%d %s, want 202", got, body)
+	}
+	if home := rye.Home(baker); len(home) != 0 {
+		t.Errorf("the baker still sees %d posts of hers", len(home))
+	}
+	a, err := rye.DB.ActorByIRI(t.Context(), storage.IRI(peer.ID()))
+	if err != nil || a.DeletedAt == nil {
+		t.Errorf("the actor is %+v, %v; want her deleted", a, err)
+	}
+}
+
+func TestADeletionWhoseKeyIsGoneIsRefusedWhileTheActorIsThere(t *testing.T) {
+	net, rye, baker, peer := stage(t)
+	post(t, net, peer.Request(ryeInbox, peer.Note("n", "hello", string(baker.Actor.IRI))))
+	if got, body := post(t, net, goodbye(net, peer)); got != 401 {
+		t.Errorf("%d %s, want 401", got, body)
+	}
+	if home := rye.Home(baker); len(home) != 1 {
+		t.Errorf("the baker sees %d posts of hers, want the one", len(home))
+	}
+}
+
+// goodbye is a Delete of an actor by herself, signed with a key that was never seen here.
+func goodbye(net *aptest.Network, peer *aptest.Peer) *http.Request {
+	other := aptest.NewPeer(peer.Origin, peer.Name, 10, false)
+	other.Now, other.KeyID = net.Now, peer.ID()+"#another-key"
+	return other.Request(ryeInbox, peer.Activity("Delete", "d", peer.ID()))
+}
