@@ -86,6 +86,7 @@ func verifyProof(raw []byte, lookup func(method string) (key ed25519.PublicKey, 
 		return "", errors.New("the proofValue is not an Ed25519 signature")
 	}
 	delete(o, "proof")
+	delete(o, "signature") // a Linked Data signature, which Fedify and others add after the proof
 	if context := p["@context"]; context != nil {
 		if !startsWith(o["@context"], context) {
 			return "", errors.New("the object's @context does not start with the proof's")

@@ -124,6 +124,9 @@ func parsePublicKey(s string) (crypto.PublicKey, error) {
 		if n := k.N.BitLen(); n < minRSABits || n > maxRSABits {
 			return nil, fmt.Errorf("an RSA key of %d bits is not used: %d to %d are", n, minRSABits, maxRSABits)
 		}
+		if k.E < 3 || k.E%2 == 0 || k.N.Bit(0) == 0 { // with 1, anybody signs
+			return nil, fmt.Errorf("an RSA key with the exponent %d or an even modulus is not used", k.E)
+		}
 		return k, nil
 	case ed25519.PublicKey:
 		return k, nil

@@ -128,8 +128,8 @@ func parseCavage(r *http.Request, body []byte, c verifyContext) (*signature, err
 	if err := checkKeyID(p["keyId"]); err != nil {
 		return nil, err
 	}
-	if strings.Contains(p["keyId"], ",") || p["signature"] == "" {
-		return nil, unsigned("the keyId or the signature cannot be read")
+	if p["signature"] == "" || strings.Contains(p["keyId"]+p["headers"]+p["signature"], ",") { // httpsig splits at every comma, quoted or not
+		return nil, unsigned("the keyId, the headers or the signature cannot be read")
 	}
 	covered := strings.Fields(strings.ToLower(p["headers"]))
 	if err := checkCovered(covered, r, p); err != nil {
@@ -328,7 +328,7 @@ func signCavage(r *http.Request, body []byte, keyID string, key crypto.Signer, n
 	if err != nil {
 		return err
 	}
-	target := *r.URL // httpsig signs the decoded path; what goes over the wire is the escaped one
-	signed := &http.Request{Method: r.Method, Host: r.Host, Header: r.Header, URL: &url.URL{Path: target.EscapedPath(), RawQuery: target.RawQuery}}
+	path, rawQuery, _ := strings.Cut(r.URL.RequestURI(), "?") // httpsig signs the decoded path; what goes over the wire is the escaped one
+	signed := &http.Request{Method: r.Method, Host: r.Host, Header: r.Header, URL: &url.URL{Path: path, RawQuery: rawQuery}}
 	return s.SignRequest(key, keyID, signed, nil)
 }

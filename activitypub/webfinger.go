@@ -122,6 +122,9 @@ func (n *Node) webfinger(w http.ResponseWriter, r *http.Request) {
 		WriteProblem(w, problem(http.StatusBadRequest, "resource", "ask with ?resource=acct:name@%s", n.Host))
 		return
 	}
+	if l := len(n.Origin); len(resource) >= l && strings.EqualFold(resource[:l], n.Origin) {
+		resource = n.Origin + resource[l:] // scheme and host are the same in any case (RFC 3986 §6.2.2.1)
+	}
 	if resource == n.Origin || resource == n.Origin+"/" {
 		n.writeJSON(w, "application/jrd+json", map[string]any{"subject": n.Origin + "/", "links": []any{
 			map[string]any{"rel": activityStreams + "#Service", "type": activityJSON, "href": n.service.IRI}}})

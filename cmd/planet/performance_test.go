@@ -358,7 +358,7 @@ func BenchmarkIdle(b *testing.B) {
 	time.Sleep(3 * time.Second)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
 	if err != nil {
-		b.Skip("no /proc here")
+		b.Log("no /proc here, so no figure for the memory:", err)
 	}
 	for line := range strings.Lines(string(status)) {
 		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -169,14 +170,25 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 // fresh opens a connection for each request, as a node that stops still serves those that are open.
 var fresh = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// begin ADDRESS starts a request and leaves it half done.
+// begin ADDRESS starts a request and leaves it half done, once the node reads its body: a connection that is still in the
+// listener's queue when the node stops is nobody's request yet.
 func begin(ts *testscript.TestScript, _ bool, args []string) {
 	u, err := url.Parse(args[0])
 	ts.Check(err)
 	c, err := net.Dial("tcp", u.Host)
 	ts.Check(err)
 	ts.Defer(func() { c.Close() })
-	_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/activity+json\r\nContent-Length: 2\r\n\r\n{", u.Path, u.Host)
+	_, err = fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/activity+json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", u.Path, u.Host)
+	ts.Check(err)
+	ts.Check(c.SetDeadline(time.Now().Add(patience)))
+	const goOn = "HTTP/1.1 100 Continue\r\n\r\n" // net/http says it when a handler first reads the body
+	said := make([]byte, len(goOn))
+	_, err = io.ReadFull(c, said)
+	ts.Check(err)
+	if string(said) != goOn {
+		ts.Fatalf("got %q, want %q", said, goOn)
+	}
+	_, err = c.Write([]byte("{"))
 	ts.Check(err)
 	ts.Value(halfDoneKey{}).(*halfDone).conn = c
 }
