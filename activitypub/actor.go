@@ -3,6 +3,7 @@ package activitypub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"html"
 	"net/url"
 	"regexp"
@@ -37,7 +38,7 @@ func (n *Node) addresses(a *storage.Actor) {
 		a.URL = n.Origin + "/@" + a.Username
 	}
 	i := storage.IRI(base)
-	a.IRI, a.Inbox, a.Outbox, a.Followers, a.Following, a.Featured = i, i+"/inbox", i+"/outbox", i+"/followers", i+"/following", i+"/featured"
+	a.IRI, a.Inbox, a.Outbox, a.Followers, a.Following, a.Featured, a.Liked = i, i+"/inbox", i+"/outbox", i+"/followers", i+"/following", i+"/featured", i+"/liked"
 	a.SharedInbox = storage.IRI(n.Origin + "/inbox")
 }
 
@@ -50,7 +51,7 @@ func (n *Node) actorToWire(ctx context.Context, db *storage.DB, a *storage.Actor
 	m := map[string]any{
 		"@context": contextActor, "id": a.IRI, "type": a.Type, "preferredUsername": a.Username, "webfinger": a.Username + "@" + n.Host,
 		"name": a.Name, "summary": a.Summary, "url": a.URL, "published": wireTime(a.PublishedAt),
-		"inbox": a.Inbox, "outbox": a.Outbox, "followers": a.Followers, "following": a.Following, "featured": a.Featured,
+		"inbox": a.Inbox, "outbox": a.Outbox, "followers": a.Followers, "following": a.Following, "featured": a.Featured, "liked": a.Liked,
 		"endpoints":                 map[string]any{"sharedInbox": a.SharedInbox},
 		"manuallyApprovesFollowers": a.Locked, "discoverable": a.Discoverable, "indexable": a.Indexable,
 		"generator": map[string]any{"type": "Application", "id": n.Origin + "/actor", "implements": []any{
@@ -135,7 +136,7 @@ func (n *Node) actorFromWire(raw []byte) (*storage.Actor, error) {
 	}
 	a := &storage.Actor{
 		IRI: id, Type: kind, Username: o.str("preferredUsername"), Raw: raw,
-		Inbox: o.iri("inbox"), Outbox: o.iri("outbox"), Followers: o.iri("followers"), Following: o.iri("following"), Featured: o.iri("featured"),
+		Inbox: o.iri("inbox"), Outbox: o.iri("outbox"), Followers: o.iri("followers"), Following: o.iri("following"), Featured: o.iri("featured"), Liked: o.iri("liked"),
 		Locked: o.boolean("manuallyApprovesFollowers"), Discoverable: o.boolean("discoverable"), Indexable: o.boolean("indexable"),
 		Bot: kind == storage.Application || kind == storage.Service, MovedTo: o.iri("movedTo"), AlsoKnownAs: o.iris("alsoKnownAs"),
 		FetchedAt: n.Now().UTC(),
@@ -155,7 +156,7 @@ func (n *Node) actorFromWire(raw []byte) (*storage.Actor, error) {
 	if !sameOrigin(string(a.Inbox), string(id)) {
 		return nil, problem(400, "actor", "%s has no inbox at its own origin", id)
 	}
-	for _, p := range []*storage.IRI{&a.SharedInbox, &a.Outbox, &a.Followers, &a.Following, &a.Featured} {
+	for _, p := range []*storage.IRI{&a.SharedInbox, &a.Outbox, &a.Followers, &a.Following, &a.Featured, &a.Liked} {
 		if *p != "" && !sameOrigin(string(*p), string(id)) {
 			*p = ""
 		}
@@ -230,7 +231,7 @@ func (n *Node) imageOf(o object, key string) (address, alt string) {
 
 // fetchActor asks another server for an actor and stores it with its keys.
 func (n *Node) fetchActor(ctx context.Context, iri storage.IRI) (*storage.Actor, error) {
-	raw, err := n.Client.FetchDocument(ctx, string(iri), n.signGet)
+	raw, err := n.fetch(ctx, iri)
 	if err != nil {
 		return nil, err
 	}
@@ -252,10 +253,12 @@ func (n *Node) storeActor(ctx context.Context, raw []byte) (*storage.Actor, erro
 	}
 	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		if old, err := tx.ActorByIRI(ctx, a.IRI); err == nil {
-			a.SuspendedAt = old.SuspendedAt
+			a.SuspendedAt, a.SilencedAt, a.MovedAt = old.SuspendedAt, old.SilencedAt, old.MovedAt
 			if old.Domain != a.Domain && strings.EqualFold(old.Username, a.Username) {
 				a.Domain = old.Domain // the handle that WebFinger confirmed
 			}
+		} else if rule, err := tx.DomainRuleFor(ctx, a.Domain); err == nil && rule.Kind == storage.RuleSilence {
+			a.SilencedAt = &rule.CreatedAt // as the rule did to those it found
 		}
 		if err := tx.SaveActor(ctx, a); err != nil {
 			return err
@@ -316,16 +319,95 @@ func (n *Node) applyActorDelete(signer *storage.Actor) preparation {
 
 func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
 	now := n.Now().UTC()
-	a.DeletedAt, a.Name, a.Summary, a.IconURL, a.HeaderURL, a.Raw, a.Fields = &now, "", "", "", "", nil, nil
+	a.DeletedAt, a.Name, a.Summary, a.Source, a.IconURL, a.HeaderURL, a.Raw, a.Fields = &now, "", "", "", "", "", nil, nil
+	a.Place, a.Hours, a.Category, a.Links, a.Principles, a.AlsoKnownAs = "", "", "", nil, nil, nil
 	if err := tx.SaveActor(ctx, a); err != nil {
 		return err
 	}
 	if err := tx.DeletePostsOf(ctx, a.ID); err != nil {
 		return err
 	}
-	if err := tx.ReplaceKeys(ctx, a.ID, nil); err != nil {
-		return err
+	if !a.Local() { // ours still sign their last words
+		if err := tx.ReplaceKeys(ctx, a.ID, nil); err != nil {
+			return err
+		}
 	}
 	n.keys.forget(a.IRI)
 	return tx.DeleteFollowsOf(ctx, a.ID)
+}
+
+// DeleteActor ends an actor of ours for ever: its posts become tombstones, its name is never given again, and all servers
+// that heard of it are told. A person leaves the co-ops that she has roles in; the last admin of a co-op cannot leave.
+func (n *Node) DeleteActor(ctx context.Context, by By) error {
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.allowed(ctx, tx, by, "delete"); err != nil {
+			return err
+		}
+		a, err := tx.ActorByID(ctx, by.Actor.ID)
+		if err != nil {
+			return err
+		}
+		if a.Type == storage.Application || a.Type == storage.Service {
+			return invalid("name", "%s is the node itself", a.Username)
+		}
+		u, err := tx.UserByActor(ctx, a.ID)
+		if err == nil {
+			if err := n.endUser(ctx, tx, u); err != nil {
+				return err
+			}
+		} else if !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		inboxes, err := n.followerInboxes(ctx, tx, a)
+		if err != nil {
+			return err
+		}
+		reached, err := tx.InboxesReached(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		if err := record(ctx, tx, by, "actor.delete", a.IRI); err != nil {
+			return err
+		}
+		if err := tx.DropDeliveriesOf(ctx, a.ID); err != nil { // what waits is pointless now
+			return err
+		}
+		if err := n.forgetActor(ctx, tx, a); err != nil {
+			return err
+		}
+		m := map[string]any{"id": string(a.IRI) + "#delete", "type": "Delete", "actor": a.IRI, "to": []any{publicAddress}, "object": a.IRI}
+		return n.send(ctx, tx, a, m, shipment{object: a.IRI, inboxes: append(inboxes, reached...), public: true})
+	})
+	n.Wake()
+	return err
+}
+
+// endUser takes from a person what lets her sign in, and her roles.
+func (n *Node) endUser(ctx context.Context, tx *storage.DB, u *storage.User) error {
+	if u.Role == storage.NodeOwner {
+		return invalid("name", "%s owns this node: give that role to somebody else first", u.Username)
+	}
+	coops, err := tx.CoopsOf(ctx, u.ID)
+	if err != nil {
+		return err
+	}
+	for _, c := range coops {
+		ms, err := tx.Members(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		admin := func(m storage.Member) bool { return m.Role == storage.RoleAdmin && m.UserID != u.ID }
+		if c.DeletedAt == nil && !slices.ContainsFunc(ms, admin) && slices.ContainsFunc(ms, func(m storage.Member) bool { return m.Role == storage.RoleAdmin && m.UserID == u.ID }) {
+			return invalid("name", "%s is the last admin of %s: make somebody else one first", u.Username, c.Username)
+		}
+		if err := tx.RemoveMember(ctx, c.ID, u.ID, ""); err != nil {
+			return err
+		}
+	}
+	if err := tx.RevokeTokens(ctx, u.ID); err != nil {
+		return err
+	}
+	now := n.Now().UTC()
+	u.Email, u.PasswordHash, u.SuspendedAt = "", "", &now
+	return tx.UpdateUser(ctx, u)
 }

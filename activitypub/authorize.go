@@ -9,11 +9,16 @@ import (
 // facts are what the table below judges: the activity and what is known of its object. They are gathered before any
 // transaction, and nothing else decides who may do what.
 type facts struct {
-	signer storage.IRI // whose key signed the request
-	act    *Activity
-	object string      // the type of the object: embedded, or of the stored one; "" when unknown
-	owner  storage.IRI // of the stored object; "" when it is unknown here
-	follow *followFact // the follow that an Accept, Reject or Undo is about, when it is known here
+	signer   storage.IRI // whose key signed the request
+	act      *Activity
+	object   string      // the type of the object: embedded, or of the stored one; "" when unknown
+	owner    storage.IRI // of the stored object; "" when it is unknown here
+	follow   *followFact // the follow that an Accept, Reject or Undo is about, when it is known here
+	doer     storage.IRI // who did what an Undo takes back, when it is a like, a boost or a block that is known here
+	asked    storage.IRI // whom a reply of ours asked for leave, when an Accept or Reject is about one
+	target   storage.IRI // of an Add, Remove or Move
+	ours     bool        // the target is at this node's own origin
+	featured bool        // the target is the signer's own collection of pinned posts
 }
 
 // followFact is a stored follow by its ends.
@@ -32,17 +37,24 @@ type permit struct {
 // permits is the whole law of the inbox (FEP-fe34, security.md ACT and IDN). What has no row is not done.
 var permits = []permit{
 	{"Follow", nil, []condition{objectIsNotSelf}},
-	{"Accept", nil, []condition{followNamesSignerAsTarget}},
-	{"Reject", nil, []condition{followNamesSignerAsTarget}},
-	{"Undo", nil, []condition{followNamesSignerAsActor}},
+	{"Accept", nil, []condition{followNamesSignerAsTarget, replyAsksSigner}},
+	{"Reject", nil, []condition{followNamesSignerAsTarget, replyAsksSigner}},
+	{"Undo", nil, []condition{followNamesSignerAsActor, deedIsSigners}},
 	{"Create", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
+	{"Create", []string{""}, []condition{objectAtActorsOrigin, storedObjectIsActors}},
 	{"Update", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
 	{"Update", actorTypes, []condition{objectIsSelf}},
 	{"Delete", nil, []condition{objectAtActorsOrigin, storedObjectIsActors}},
+	{"Like", nil, []condition{objectIsNotSelf}},
+	{"EmojiReact", nil, []condition{objectIsNotSelf}},
+	{"Announce", nil, []condition{objectIsNotSelf}},
+	{"Block", nil, []condition{objectIsNotSelf}},
+	{"Flag", nil, []condition{objectIsNotSelf}},
+	{"Move", nil, []condition{moveIsOfSigner}},
+	{"Add", nil, []condition{targetIsNotOurs, targetIsSigners}},
+	{"Remove", nil, []condition{targetIsNotOurs, targetIsSigners}},
+	{"QuoteRequest", nil, []condition{objectIsNotSelf}},
 }
-
-// noteTypes are the objects that are read as posts.
-var noteTypes = []string{"Note"}
 
 // understood reports whether the table has a row for an activity of this type.
 func understood(activity string) bool {
@@ -97,17 +109,31 @@ func objectIsEmbedded(f facts) string {
 }
 
 func objectAtActorsOrigin(f facts) string {
-	if !sameOrigin(string(f.act.Object), string(f.act.Actor)) {
-		return "the object is not at the actor's origin"
+	for _, i := range f.act.top.iris("object") {
+		if !sameOrigin(string(i), string(f.act.Actor)) {
+			return "the object is not at the actor's origin"
+		}
+	}
+	if f.act.Object == "" && f.act.Type != "Create" {
+		return "the object has no id"
 	}
 	return ""
 }
 
+// objectAttributedToActor wants one author; a medium may name its channel beside her, as PeerTube's do.
 func objectAttributedToActor(f facts) string {
-	if owners := f.act.inner.iris("attributedTo"); len(owners) == 0 || !slices.Contains(owners, f.act.Actor) {
-		return "the object is not attributed to the actor"
-	} else if len(owners) > 1 {
-		return "the object is attributed to several actors"
+	for _, raw := range f.act.top.list("object") {
+		o := parseObject(raw)
+		if o == nil {
+			return "an object is not embedded"
+		}
+		owners := o.iris("attributedTo")
+		switch {
+		case !slices.Contains(owners, f.act.Actor):
+			return "the object is not attributed to the actor"
+		case len(owners) > 1 && !(isMedium(o.kind(isNoteType)) && !slices.ContainsFunc(owners, func(i storage.IRI) bool { return !sameOrigin(string(i), string(f.act.Actor)) })):
+			return "the object is attributed to several actors"
+		}
 	}
 	return ""
 }
@@ -129,6 +155,41 @@ func followNamesSignerAsTarget(f facts) string {
 func followNamesSignerAsActor(f facts) string {
 	if f.follow != nil && f.follow.actor != f.signer {
 		return "only the one who did it takes it back"
+	}
+	return ""
+}
+
+func deedIsSigners(f facts) string {
+	if f.doer != "" && f.doer != f.signer {
+		return "only the one who did it takes it back"
+	}
+	return ""
+}
+
+func replyAsksSigner(f facts) string {
+	if f.asked != "" && f.asked != f.signer {
+		return "only the author of what is answered says yes or no"
+	}
+	return ""
+}
+
+func moveIsOfSigner(f facts) string {
+	if f.act.Object != f.signer && f.target != f.signer {
+		return "an actor moves herself only"
+	}
+	return ""
+}
+
+func targetIsNotOurs(f facts) string {
+	if f.ours {
+		return "the collections of this node are its own"
+	}
+	return ""
+}
+
+func targetIsSigners(f facts) string {
+	if !f.featured && !sameOrigin(string(f.target), string(f.signer)) {
+		return "the collection is not at the actor's origin"
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,9 +30,11 @@ func (n *Node) routes() *http.ServeMux {
 		mux.HandleFunc("GET "+base+"/followers", n.document(n.getFollows))
 		mux.HandleFunc("GET "+base+"/following", n.document(n.getFollows))
 		mux.HandleFunc("GET "+base+"/featured", n.document(n.getFeatured))
+		mux.HandleFunc("GET "+base+"/liked", n.document(n.getLiked))
 	}
 	mux.HandleFunc("GET /users/{name}/statuses/{id}", n.document(n.getPost))
 	mux.HandleFunc("GET /users/{name}/statuses/{id}/{part}", n.document(n.getPost))
+	mux.HandleFunc("GET /users/{name}/stamps/{id}", n.document(n.getStamp))
 	mux.HandleFunc("GET /activities/{id}", n.document(n.getActivity))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { n.fail(w, r, storage.ErrNotFound) })
 	return mux
@@ -113,8 +116,15 @@ func (n *Node) document(find func(r *http.Request, by *reader) (raw []byte, err 
 		by := &reader{n: n, r: r}
 		var raw []byte
 		var err error
-		if n.AuthorizedFetch && r.URL.Path != "/actor" {
+		switch {
+		case n.Federation == FederationOff:
+			err = problem(http.StatusForbidden, "federation", "this node does not speak with other servers")
+		case r.URL.Path == "/actor":
+		case n.AuthorizedFetch:
 			err = by.mustSign("this node shows its documents to signed requests only")
+		}
+		if err == nil {
+			err = by.barred()
 		}
 		if err == nil {
 			raw, err = find(r, by)
@@ -134,13 +144,55 @@ func (n *Node) document(find func(r *http.Request, by *reader) (raw []byte, err 
 		if accept := r.Header.Get("Accept"); strings.Contains(accept, "application/ld+json") && !strings.Contains(accept, activityJSON) {
 			w.Header().Set("Content-Type", ldJSON)
 		}
-		if by.asked {
+		if by.asked || by.filtered {
 			w.Header().Set("Cache-Control", "private, no-store")
 		} else {
 			w.Header().Set("Cache-Control", "public, max-age=60")
 		}
 		_, _ = w.Write(raw)
 	}
+}
+
+// barred refuses a reader who claims to be of a server that this node has nothing to do with. A claim is enough to be refused:
+// nobody makes that one falsely.
+func (by *reader) barred() error {
+	if by.claim = by.n.claimedKey(by.r); by.claim == "" || by.r.URL.Path == "/actor" {
+		return nil
+	}
+	return by.n.admits(by.r.Context(), by.n.DB, by.claim)
+}
+
+// claimedKey is the id of the key that a request says it is signed with, "" when it says nothing of the kind.
+func (n *Node) claimedKey(r *http.Request) storage.IRI {
+	h := r.Header
+	if h.Get("Signature") == "" && h.Get("Signature-Input") == "" && !strings.HasPrefix(h.Get("Authorization"), "Signature ") {
+		return ""
+	}
+	sig, err := n.parseSignature(r, nil)
+	if err != nil {
+		return ""
+	}
+	return storage.IRI(sig.KeyID)
+}
+
+// notBlocked hides what an actor of ours says from whoever claims to be one that she blocks.
+func (by *reader) notBlocked(a *storage.Actor) error {
+	if by.claim == "" {
+		return nil
+	}
+	by.filtered = true
+	ctx := by.r.Context()
+	key, err := by.n.DB.KeyByIRI(ctx, by.claim)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if blocked, err := by.n.DB.Blocked(ctx, a.ID, key.ActorID); err != nil || blocked {
+		return errors.Join(err, storage.ErrNotFound)
+	}
+	return nil
 }
 
 // reader is whoever asks for a document. Who that is, is found out only where it matters: most documents are for everyone,
@@ -151,6 +203,9 @@ type reader struct {
 	asked bool
 	actor *storage.Actor
 	err   error
+
+	claim    storage.IRI // the key that the request says it is signed with
+	filtered bool        // what is answered depends on that
 }
 
 // signer is the actor who signed the request, nil when nobody did. A signature that does not hold is an error.
@@ -193,6 +248,15 @@ func gone(iri storage.IRI) error {
 	return goneError{raw}
 }
 
+// hostOfDocument finds the actor of this node that an address belongs to, unless it blocks the reader.
+func (n *Node) hostOfDocument(r *http.Request, by *reader) (*storage.Actor, error) {
+	a, err := n.speaker(r)
+	if err != nil {
+		return nil, err
+	}
+	return a, by.notBlocked(a)
+}
+
 // speaker finds the actor of this node that an address belongs to.
 func (n *Node) speaker(r *http.Request) (*storage.Actor, error) {
 	name := r.PathValue("name")
@@ -232,7 +296,7 @@ func (n *Node) getActor(r *http.Request, _ *reader) ([]byte, error) {
 
 // getPost answers with a post, its Create (part "activity") or its public replies. What the reader may not see is not there.
 func (n *Node) getPost(r *http.Request, by *reader) ([]byte, error) {
-	author, err := n.speaker(r)
+	author, err := n.hostOfDocument(r, by)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +308,7 @@ func (n *Node) getPost(r *http.Request, by *reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.ActorID != author.ID {
+	if p.ActorID != author.ID || p.BoostOfID != nil && r.PathValue("part") != "activity" {
 		return nil, storage.ErrNotFound
 	}
 	if p.Visibility != storage.Public && p.Visibility != storage.Unlisted {
@@ -257,26 +321,158 @@ func (n *Node) getPost(r *http.Request, by *reader) ([]byte, error) {
 	}
 	switch r.PathValue("part") {
 	case "":
-		doc := n.noteToWire(p, author)
-		doc["@context"] = contextNote
-		return encode(doc)
-	case "activity":
-		to, cc := audienceOf(p, author)
-		return encode(map[string]any{"@context": contextNote, "id": string(p.IRI) + "/activity", "type": "Create", "actor": author.IRI,
-			"to": to, "cc": cc, "published": wireTime(p.PublishedAt), "object": n.noteToWire(p, author)})
-	case "replies":
-		rs, err := n.DB.Replies(r.Context(), p.IRI, []string{storage.Public, storage.Unlisted}, storage.Page{Limit: 100})
+		doc, err := n.postToWire(r.Context(), p, author)
 		if err != nil {
 			return nil, err
 		}
-		items := []storage.IRI{}
-		for _, r := range rs {
-			items = append(items, r.IRI)
+		doc["@context"] = contextNote
+		return encode(doc)
+	case "activity":
+		doc, err := n.saidToWire(r.Context(), p, author)
+		if err != nil {
+			return nil, err
 		}
-		return encode(map[string]any{"id": string(p.IRI) + "/replies", "type": "Collection", "totalItems": len(items), "items": items})
+		doc["@context"] = contextNote
+		return encode(doc)
+	case "replies":
+		return n.repliesTo(r, p)
+	case "context":
+		return n.contextOf(r, p, author)
+	case "likes":
+		count, err := n.DB.CountLikes(r.Context(), p.ID)
+		return n.tallyOf(p.IRI+"/likes", count, err)
+	case "shares":
+		count, err := n.DB.CountBoosts(r.Context(), p.ID)
+		return n.tallyOf(p.IRI+"/shares", count, err)
 	default:
 		return nil, storage.ErrNotFound
 	}
+}
+
+// tallyOf is a collection of which only the number is told.
+func (n *Node) tallyOf(id storage.IRI, count int64, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return encode(map[string]any{"id": id, "type": "Collection", "totalItems": count})
+}
+
+// everyone is who may read what collections list.
+var everyone = []string{storage.Public, storage.Unlisted}
+
+// repliesTo lists the answers to a post that are for everyone, newest first.
+func (n *Node) repliesTo(r *http.Request, p *storage.Post) ([]byte, error) {
+	id := p.IRI + "/replies"
+	total, err := n.DB.CountReplies(r.Context(), p.IRI, everyone)
+	if err != nil {
+		return nil, err
+	}
+	page, asked, err := pageOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if !asked {
+		page.Limit = pageSize
+	}
+	rs, err := n.DB.Replies(r.Context(), p.IRI, everyone, page)
+	if err != nil {
+		return nil, err
+	}
+	items := []any{}
+	for _, r := range rs {
+		items = append(items, r.IRI)
+	}
+	first := map[string]any{"id": string(id) + "?page=true", "type": "CollectionPage", "partOf": id, "items": items}
+	if page.MaxID > 0 {
+		first["id"] = string(id) + "?page=true&max_id=" + page.MaxID.String()
+	}
+	if len(rs) == pageSize {
+		first["next"] = fmt.Sprintf("%s?page=true&max_id=%s", id, rs[len(rs)-1].ID)
+	}
+	if asked {
+		return encode(first)
+	}
+	if len(rs) < pageSize { // all of them
+		return encode(map[string]any{"id": id, "type": "Collection", "totalItems": total, "items": items})
+	}
+	return encode(map[string]any{"id": id, "type": "Collection", "totalItems": total, "first": first})
+}
+
+// contextOf lists the posts of a conversation that began here and are for everyone, oldest first (FEP-7888, FEP-f228).
+func (n *Node) contextOf(r *http.Request, p *storage.Post, author *storage.Actor) ([]byte, error) {
+	id := string(p.IRI) + "/context"
+	if p.Conversation != id {
+		return nil, storage.ErrNotFound
+	}
+	total, err := n.DB.CountConversation(r.Context(), id, everyone)
+	if err != nil {
+		return nil, err
+	}
+	page, asked, err := pageOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if !asked {
+		return encode(map[string]any{"id": id, "type": "OrderedCollection", "totalItems": total, "attributedTo": author.IRI, "first": id + "?page=true"})
+	}
+	ps, err := n.DB.Conversation(r.Context(), id, everyone, page.MinID, pageSize)
+	if err != nil {
+		return nil, err
+	}
+	items := []any{}
+	for _, p := range ps {
+		items = append(items, p.IRI)
+	}
+	m := map[string]any{"id": id + "?page=true", "type": "OrderedCollectionPage", "partOf": id, "totalItems": total, "orderedItems": items}
+	if page.MinID > 0 {
+		m["id"] = id + "?page=true&min_id=" + page.MinID.String()
+	}
+	if len(ps) == pageSize {
+		m["next"] = fmt.Sprintf("%s?page=true&min_id=%s", id, ps[len(ps)-1].ID)
+	}
+	return encode(m)
+}
+
+// postToWire is a post of ours with everything that belongs to it.
+func (n *Node) postToWire(ctx context.Context, p *storage.Post, author *storage.Actor) (map[string]any, error) {
+	doc := n.noteToWire(p, author)
+	for part, count := range map[string]func(context.Context, storage.ID) (int64, error){"likes": n.DB.CountLikes, "shares": n.DB.CountBoosts} {
+		total, err := count(ctx, p.ID)
+		if err != nil {
+			return nil, err
+		}
+		doc[part].(map[string]any)["totalItems"] = total
+	}
+	if p.Type == storage.Question {
+		poll, err := n.DB.PollOf(ctx, p.ID)
+		if err != nil {
+			return nil, err
+		}
+		pollToWire(doc, poll)
+	}
+	return doc, nil
+}
+
+// saidToWire is the activity by which a post of ours was said, or by which another one was shared.
+func (n *Node) saidToWire(ctx context.Context, p *storage.Post, author *storage.Actor) (map[string]any, error) {
+	if p.BoostOfID != nil {
+		of, err := n.DB.PostByID(ctx, *p.BoostOfID)
+		if err != nil {
+			return nil, err
+		}
+		by, err := n.DB.ActorByID(ctx, of.ActorID)
+		if err != nil {
+			return nil, err
+		}
+		return boostToWire(p, author, by, of.IRI), nil
+	}
+	doc, err := n.postToWire(ctx, p, author)
+	if err != nil {
+		return nil, err
+	}
+	to, cc := audienceOf(p, author)
+	return map[string]any{"id": string(p.IRI) + "/activity", "type": "Create", "actor": author.IRI, "to": to, "cc": cc,
+		"published": wireTime(p.PublishedAt), "object": doc}, nil
 }
 
 // mustRead refuses whoever may not see a post that is not for everyone: to them it is not there.
@@ -314,9 +510,9 @@ func (n *Node) getActivity(r *http.Request, by *reader) ([]byte, error) {
 	return nil, storage.ErrNotFound
 }
 
-// getOutbox lists an actor's public and unlisted posts as Creates, newest first.
-func (n *Node) getOutbox(r *http.Request, _ *reader) ([]byte, error) {
-	a, err := n.speaker(r)
+// getOutbox lists an actor's public and unlisted posts as Creates and Announces, newest first.
+func (n *Node) getOutbox(r *http.Request, by *reader) ([]byte, error) {
+	a, err := n.hostOfDocument(r, by)
 	if err != nil {
 		return nil, err
 	}
@@ -335,9 +531,11 @@ func (n *Node) getOutbox(r *http.Request, _ *reader) ([]byte, error) {
 	items, last := []any{}, storage.ID(0)
 	for i := range ps {
 		p := &ps[i]
-		to, cc := audienceOf(p, a)
-		items = append(items, map[string]any{"id": string(p.IRI) + "/activity", "type": "Create", "actor": a.IRI, "to": to, "cc": cc,
-			"published": wireTime(p.PublishedAt), "object": n.noteToWire(p, a)})
+		said, err := n.saidToWire(r.Context(), p, a)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, said)
 		last = p.ID
 	}
 	return n.collectionPage(a.Outbox, total, page, items, last)
@@ -345,7 +543,7 @@ func (n *Node) getOutbox(r *http.Request, _ *reader) ([]byte, error) {
 
 // getFollows lists followers or following: to their owner and to those of this list's servers who sign; others see the number.
 func (n *Node) getFollows(r *http.Request, by *reader) ([]byte, error) {
-	a, err := n.speaker(r)
+	a, err := n.hostOfDocument(r, by)
 	if err != nil {
 		return nil, err
 	}
@@ -384,13 +582,61 @@ func (n *Node) getFollows(r *http.Request, by *reader) ([]byte, error) {
 	return n.collectionPage(of, total, page, items, last)
 }
 
-// getFeatured lists pinned posts: none yet.
-func (n *Node) getFeatured(r *http.Request, _ *reader) ([]byte, error) {
-	a, err := n.speaker(r)
+// getLiked lists what an actor likes of that which is for everyone: the number to all, the list to signed requests.
+func (n *Node) getLiked(r *http.Request, by *reader) ([]byte, error) {
+	a, err := n.hostOfDocument(r, by)
 	if err != nil {
 		return nil, err
 	}
-	return encode(map[string]any{"id": a.Featured, "type": "OrderedCollection", "totalItems": 0, "orderedItems": []any{}})
+	total, err := n.DB.CountLiked(r.Context(), a.ID)
+	if err != nil {
+		return nil, err
+	}
+	page, asked, err := pageOf(r)
+	if err != nil || !asked {
+		signer, _ := by.signer() // the number is for everyone
+		return n.collection(a.Liked, total, signer != nil, err)
+	}
+	if err := by.mustSign("the list is shown to signed requests only"); err != nil {
+		return nil, err
+	}
+	ls, err := n.DB.LikesBy(r.Context(), a.ID, page)
+	if err != nil {
+		return nil, err
+	}
+	items, last := []any{}, storage.ID(0)
+	for _, l := range ls {
+		p, err := n.DB.PostByID(r.Context(), l.PostID)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(everyone, p.Visibility) {
+			items = append(items, p.IRI)
+		}
+		last = l.ID
+	}
+	doc := n.pageDocument(a.Liked, total, page, items)
+	if len(ls) == pageSize {
+		doc["next"] = fmt.Sprintf("%s?page=true&max_id=%s", a.Liked, last)
+	}
+	return encode(doc)
+}
+
+// getFeatured lists the posts that an actor has pinned.
+func (n *Node) getFeatured(r *http.Request, by *reader) ([]byte, error) {
+	a, err := n.hostOfDocument(r, by)
+	if err != nil {
+		return nil, err
+	}
+	ps, err := n.DB.Pinned(r.Context(), a.ID, everyone)
+	if err != nil {
+		return nil, err
+	}
+	items := []any{}
+	for _, p := range ps {
+		items = append(items, p.IRI)
+	}
+	return encode(map[string]any{"id": a.Featured, "type": "OrderedCollection", "totalItems": len(items), "orderedItems": items})
 }
 
 // pageOf reads ?page=true&max_id=…; asked is false when the collection itself is meant.
@@ -403,6 +649,11 @@ func pageOf(r *http.Request) (p storage.Page, asked bool, err error) {
 	if s := q.Get("max_id"); s != "" {
 		if p.MaxID, err = storage.ParseID(s); err != nil {
 			return p, true, problem(http.StatusBadRequest, "max_id", "max_id is not an id")
+		}
+	}
+	if s := q.Get("min_id"); s != "" {
+		if p.MinID, err = storage.ParseID(s); err != nil {
+			return p, true, problem(http.StatusBadRequest, "min_id", "min_id is not an id")
 		}
 	}
 	return p, true, nil
@@ -420,13 +671,17 @@ func (n *Node) collection(id storage.IRI, total int64, open bool, err error) ([]
 }
 
 func (n *Node) collectionPage(of storage.IRI, total int64, p storage.Page, items []any, last storage.ID) ([]byte, error) {
-	id := string(of) + "?page=true"
-	if p.MaxID > 0 {
-		id += "&max_id=" + p.MaxID.String()
-	}
-	m := map[string]any{"@context": contextNote, "id": id, "type": "OrderedCollectionPage", "partOf": of, "totalItems": total, "orderedItems": items}
+	m := n.pageDocument(of, total, p, items)
 	if len(items) == pageSize {
 		m["next"] = fmt.Sprintf("%s?page=true&max_id=%s", of, last)
 	}
 	return encode(m)
+}
+
+func (n *Node) pageDocument(of storage.IRI, total int64, p storage.Page, items []any) map[string]any {
+	id := string(of) + "?page=true"
+	if p.MaxID > 0 {
+		id += "&max_id=" + p.MaxID.String()
+	}
+	return map[string]any{"@context": contextNote, "id": id, "type": "OrderedCollectionPage", "partOf": of, "totalItems": total, "orderedItems": items}
 }

@@ -141,7 +141,11 @@ func (c *courier) done(host string) {
 func (n *Node) try(ctx context.Context, c storage.Claim) {
 	before := c.Host
 	started := n.Now()
-	res, err := n.post(ctx, &c)
+	var res *Response
+	err := n.admits(ctx, n.DB, c.Inbox)
+	if err == nil {
+		res, err = n.post(ctx, &c)
+	}
 	if ctx.Err() != nil { // the node stops: nothing is known of this try
 		if err := n.DB.ReleaseDelivery(context.WithoutCancel(ctx), c.ID); err != nil {
 			n.Log.Error("release delivery", "delivery", c.ID, "err", err)
@@ -215,7 +219,11 @@ func (n *Node) settle(d *storage.Delivery, h *storage.Host, res *Response, err e
 	now := n.Now().UTC()
 	reachable, final, wait := true, false, time.Duration(0)
 	var fe *FetchError
+	var p *Problem
 	switch {
+	case errors.As(err, &p): // this node does not speak with that one; nothing was sent
+		d.State, d.LastStatus, d.LastError = storage.DeliveryDead, 0, clip(p.Detail, 300)
+		return
 	case err == nil && res.Status < 300:
 		d.State, d.LastStatus, d.LastError = storage.DeliveryDone, res.Status, ""
 		n.hostOK(h, now)

@@ -8,8 +8,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strings"
+	"time"
 
 	"planet/storage"
 )
@@ -48,6 +48,11 @@ func (n *Node) receive(r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	for _, i := range []storage.IRI{storage.IRI(sig.KeyID), act.Actor} {
+		if err := n.admits(r.Context(), n.DB, i); err != nil {
+			return err
+		}
+	}
 	if act.Type == "Delete" && act.Object == act.Actor {
 		if known, err := n.known(r.Context(), act.Actor); err != nil || !known {
 			return err // someone we never heard of is gone; there is nothing to ask and nothing to do
@@ -63,7 +68,12 @@ func (n *Node) receive(r *http.Request) error {
 	if signer.IRI != act.Actor {
 		if author := n.proofSigner(r.Context(), act); author != nil { // forwarded by another, signed by its actor
 			signer = author
+		} else if forwarded, err := n.lookAtOrigin(r.Context(), act); err != nil || forwarded {
+			return err
 		}
+	}
+	if signer, err = n.standing(r.Context(), signer); err != nil {
+		return err
 	}
 	f, err := n.gather(r.Context(), signer, act)
 	if err != nil {
@@ -108,19 +118,67 @@ func (n *Node) prepare(signer *storage.Actor, f facts) preparation {
 	case "Follow":
 		return n.applyFollow(signer)
 	case "Accept", "Reject":
+		if f.asked != "" {
+			return n.applyReplyAnswer(signer)
+		}
 		return n.applyFollowAnswer(signer)
 	case "Undo":
 		return n.applyUndo(signer)
 	case "Create":
-		return n.applyCreateNote(signer)
+		return n.applyCreate(signer)
 	case "Update":
 		if isActorType(f.object) {
 			return n.applyActorUpdate(signer)
 		}
 		return n.applyUpdateNote(signer)
+	case "Like", "EmojiReact":
+		return n.applyLike(signer)
+	case "Announce":
+		return n.applyAnnounce(signer)
+	case "Block":
+		return n.applyBlock(signer)
+	case "Flag":
+		return n.applyFlag(signer)
+	case "Move":
+		return n.applyMove(signer)
+	case "Add", "Remove":
+		return n.applyFeatured(signer)
+	case "QuoteRequest":
+		return n.applyQuoteRequest(signer)
 	default:
 		return n.applyDelete(signer)
 	}
+}
+
+// lookAtOrigin is for what somebody passes on with a Linked Data signature of its author, which is not verified here: what
+// is in it is not believed, but looked at where it comes from, if it concerns anyone here (federation.md §8.4).
+func (n *Node) lookAtOrigin(ctx context.Context, act *Activity) (bool, error) {
+	if act.top["signature"] == nil || act.Object == "" || n.isOurs(act.Object) || !sameOrigin(string(act.Object), string(act.Actor)) {
+		return false, nil
+	}
+	switch act.Type {
+	case "Create", "Update", "Delete":
+	default:
+		return false, nil
+	}
+	_, err := n.DB.PostByIRI(ctx, act.Object)
+	concerns := err == nil
+	if errors.Is(err, storage.ErrNotFound) && act.Type == "Create" && act.inner != nil {
+		_, err = n.DB.PostByIRI(ctx, act.inner.iri("inReplyTo"))
+		concerns = err == nil
+	}
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return false, err
+	}
+	if !concerns {
+		return false, nil
+	}
+	n.count("forwarded." + act.Type)
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		return enqueue(ctx, tx, jobFetch, string(act.Object), time.Time{}, work{Object: act.Object})
+	})
+	n.Wake()
+	return true, err
 }
 
 // readBody checks method and media type and reads at most maxBody.
@@ -167,7 +225,7 @@ func (n *Node) departed(ctx context.Context, actor storage.IRI, err error) (*sto
 	}
 	n.keys.refused.Set(asked, refusal{nil, keyRefusal})
 	var fe *FetchError
-	if _, answer := n.Client.FetchDocument(ctx, string(actor), n.signGet); errors.As(answer, &fe) && fe.Gone {
+	if _, answer := n.fetch(ctx, actor); errors.As(answer, &fe) && fe.Gone {
 		return n.DB.ActorByIRI(ctx, actor)
 	}
 	return nil, err
@@ -177,7 +235,7 @@ func (n *Node) departed(ctx context.Context, actor storage.IRI, err error) (*sto
 func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity) (facts, error) {
 	f := facts{signer: signer.IRI, act: act}
 	if act.inner != nil {
-		f.object = act.inner.kind(func(t string) bool { return slices.Contains(noteTypes, t) || isActorType(t) })
+		f.object = act.inner.kind(func(t string) bool { return isNoteType(t) || isActorType(t) })
 	} else if act.Object == act.Actor {
 		f.object = signer.Type
 	}
@@ -187,7 +245,21 @@ func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return f, err
 		}
-		f.follow = fact
+		if f.follow = fact; fact != nil {
+			break
+		}
+		if act.Type == "Undo" {
+			d, err := n.deedAbout(ctx, n.DB, act)
+			if errors.Is(err, storage.ErrNotFound) {
+				break
+			}
+			if err != nil {
+				return f, err
+			}
+			f.doer = d.actor
+		} else if f.asked, err = n.asked(ctx, act.Object); err != nil {
+			return f, err
+		}
 	case "Update", "Delete", "Create":
 		p, err := n.DB.PostByIRI(ctx, act.Object)
 		if errors.Is(err, storage.ErrNotFound) {
@@ -204,6 +276,10 @@ func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity)
 		if f.object == "" {
 			f.object = p.Type
 		}
+	case "Add", "Remove", "Move":
+		f.target = act.top.iri("target")
+		f.ours = f.target != "" && n.isOurs(f.target)
+		f.featured = f.target != "" && f.target == signer.Featured
 	}
 	return f, nil
 }

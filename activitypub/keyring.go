@@ -126,7 +126,7 @@ func (n *Node) knownKey(ctx context.Context, id storage.IRI) (ownedKey, error) {
 // the key (FEP-fe34: claims both ways).
 func (n *Node) fetchKey(ctx context.Context, id storage.IRI) (ownedKey, error) {
 	address, _, _ := strings.Cut(string(id), "#")
-	raw, err := n.Client.FetchDocument(ctx, address, n.signGet)
+	raw, err := n.fetch(ctx, storage.IRI(address))
 	if err != nil {
 		return ownedKey{}, err
 	}

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"planet/storage"
 )
 
@@ -28,6 +30,7 @@ type Config struct {
 	Now             func() time.Time // nil: the database's clock
 	Log             *slog.Logger     // nil: the default one
 	AuthorizedFetch bool             // only signed requests read documents
+	Federation      string           // FederationOpen ("" too), FederationAllowlist or FederationOff
 	Version         string
 	Name            string // of the node, for people; "" for its host
 	Description     string
@@ -43,10 +46,11 @@ type Node struct {
 	Config
 	Host string // of the origin, with its port unless it is the scheme's own
 
-	keys    *keyring
-	wake    chan struct{}
-	mux     *http.ServeMux
-	service *storage.Actor // /actor, who signs what the node itself asks
+	keys     *keyring
+	wake     chan struct{} // the delivery loop
+	wakeJobs chan struct{}
+	mux      *http.ServeMux
+	service  *storage.Actor // /actor, who signs what the node itself asks
 
 	mu     sync.Mutex
 	counts map[string]int64 // touched under mu
@@ -69,9 +73,16 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	n := &Node{Config: c, wake: make(chan struct{}, 1), counts: map[string]int64{}, down: map[string]bool{}}
+	n := &Node{Config: c, wake: make(chan struct{}, 1), wakeJobs: make(chan struct{}, 1), counts: map[string]int64{}, down: map[string]bool{}}
 	if n.Host, err = normaliseHost(u.Host); err != nil {
 		return nil, fmt.Errorf("the origin %q: %w", c.Origin, err)
+	}
+	switch n.Federation {
+	case "":
+		n.Federation = FederationOpen
+	case FederationOpen, FederationAllowlist, FederationOff:
+	default:
+		return nil, fmt.Errorf("federation is %q, want open, allowlist or off", n.Federation)
 	}
 	if n.Config.Name == "" {
 		n.Config.Name = n.Host
@@ -130,14 +141,21 @@ func (n *Node) addActor(ctx context.Context, tx *storage.DB, a *storage.Actor) e
 // answered as documents here; web/routes.go decides which of both is meant.
 func (n *Node) Handler() http.Handler { return n.mux }
 
-// Run does the node's work in the background until ctx ends: deliveries.
-func (n *Node) Run(ctx context.Context) error { return n.deliverLoop(ctx) }
+// Run does the node's work in the background until ctx ends: deliveries and jobs.
+func (n *Node) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.deliverLoop(ctx) })
+	g.Go(func() error { return n.jobLoop(ctx) })
+	return g.Wait()
+}
 
 // Wake tells the background work that there is something new.
 func (n *Node) Wake() {
-	select {
-	case n.wake <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{n.wake, n.wakeJobs} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"html"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,14 @@ func (n *Node) noteToWire(p *storage.Post, author *storage.Actor) map[string]any
 		"id": p.IRI, "type": "Note", "attributedTo": author.IRI, "to": to, "cc": cc, "content": p.Content,
 		"published": wireTime(p.PublishedAt), "url": p.URL, "sensitive": p.Sensitive,
 		"replies": map[string]any{"id": p.IRI + "/replies", "type": "Collection"},
+		"likes":   map[string]any{"id": p.IRI + "/likes", "type": "Collection"},
+		"shares":  map[string]any{"id": p.IRI + "/shares", "type": "Collection"},
+	}
+	if p.Policy != nil {
+		m["interactionPolicy"] = policyToWire(p.Policy)
+	}
+	if p.Approval != "" && p.Approval != storage.ApprovalPending && p.Approval != storage.ApprovalRejected {
+		m["approvedBy"] = p.Approval
 	}
 	if p.Conversation != "" {
 		m["context"], m["conversation"] = p.Conversation, p.Conversation
@@ -91,34 +100,66 @@ func visibilityOf(o object, followers storage.IRI) string {
 	}
 }
 
+// noteTypes are the objects that are read as posts: those that say something, and those that Mastodon converts, of which
+// title, text and link are kept.
+var noteTypes = []string{"Note", storage.Question, "Article", "Page", "Event", "Image", "Audio", "Video", "ChatMessage"}
+
+func isNoteType(t string) bool { return slices.Contains(noteTypes, t) }
+
+// isMedium reports whether a type is one whose address leads to the medium itself.
+func isMedium(t string) bool { return t == "Image" || t == "Audio" || t == "Video" }
+
 // noteFromWire reads a post of another server. The author was checked against attributedTo before.
-func (n *Node) noteFromWire(o object, raw []byte, author *storage.Actor) (*storage.Post, error) {
+func (n *Node) noteFromWire(o object, raw []byte, author *storage.Actor) (*storage.Post, *storage.Poll, error) {
 	id := storage.IRI(o.str("id"))
 	if _, err := n.Client.parseIRI(string(id)); err != nil {
-		return nil, problem(400, "object", "the object's id is not usable: %v", err)
+		return nil, nil, problem(400, "object", "the object's id is not usable: %v", err)
 	}
 	content, language := o.text("content")
 	if len(content) > maxContent {
-		return nil, problem(413, "content", "the content is longer than %d bytes", maxContent)
+		return nil, nil, problem(413, "content", "the content is longer than %d bytes", maxContent)
 	}
 	p := &storage.Post{
-		IRI: id, ActorID: author.ID, Type: o.kind(nil), InReplyTo: o.iri("inReplyTo"), Conversation: clip(string(o.iri("context")), 2048),
-		Visibility: visibilityOf(o, author.Followers), Content: sanitise(content), Language: clip(language, 35),
+		IRI: id, ActorID: author.ID, Type: o.kind(isNoteType), InReplyTo: o.iri("inReplyTo"), Conversation: clip(string(o.iri("context")), 2048),
+		Visibility: visibilityOf(o, author.Followers), Content: sanitise(content), Language: clip(language, 35), Policy: policyFromWire(o),
 		Sensitive: o.boolean("sensitive"), URL: n.displayURL(o, id), Raw: raw, PublishedAt: n.Now().UTC(),
 	}
 	if p.Conversation == "" {
 		p.Conversation = clip(o.str("conversation"), 2048)
 	}
+	if p.Type == "ChatMessage" { // Pleroma's, which is never for everyone
+		p.Visibility = storage.Direct
+	}
 	summary, _ := o.text("summary")
-	p.Summary = clip(plainText(summary), 1000)
+	if p.Type == "Note" || p.Type == storage.Question || p.Type == "ChatMessage" {
+		p.Summary = clip(plainText(summary), 1000)
+	} else {
+		name, _ := o.text("name")
+		p.Title = clip(strings.Join(strings.Fields(plainText(name)), " "), 500)
+		if p.Content == "" {
+			p.Content = sanitise(clip(summary, maxContent))
+		}
+	}
+	if p.Type == "Event" {
+		p.Content = occasion(o) + p.Content
+	}
+	var poll *storage.Poll
+	if p.Type == storage.Question {
+		poll = pollFromWire(o, p.PublishedAt)
+	}
 	if t, ok := o.time("published"); ok && t.Before(p.PublishedAt) && t.After(time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)) {
 		p.PublishedAt = t
 	}
 	if t, ok := o.time("updated"); ok && t.After(p.PublishedAt) {
 		p.EditedAt = &t
 	}
-	for _, raw := range o.list("attachment") {
-		if a, ok := n.attachmentFromWire(raw); ok && len(p.Attachments) < maxAttachments {
+	p.Quote, p.QuoteApproval = n.quoteFromWire(o), n.usable(o.iri("quoteAuthorization"))
+	attachments := o.list("attachment")
+	if isMedium(p.Type) {
+		attachments = append(mediaOf(o), attachments...)
+	}
+	for _, raw := range attachments {
+		if a, ok := n.attachmentFromWire(raw); ok && len(p.Attachments) < maxAttachments && !slices.ContainsFunc(p.Attachments, func(b storage.Attachment) bool { return b.URL == a.URL }) {
 			p.Attachments = append(p.Attachments, a)
 		}
 	}
@@ -140,7 +181,78 @@ func (n *Node) noteFromWire(o object, raw []byte, author *storage.Actor) (*stora
 			}
 		}
 	}
-	return p, nil
+	return p, poll, nil
+}
+
+// usable lets an id of elsewhere through that could be asked for, and nothing else.
+func (n *Node) usable(i storage.IRI) storage.IRI {
+	if _, err := n.Client.parseIRI(string(i)); err != nil {
+		return ""
+	}
+	return i
+}
+
+// quoteFromWire finds the post that another one quotes, in the words of FEP-044f, FEP-dd4b, Misskey, Fedibird and FEP-e232.
+func (n *Node) quoteFromWire(o object) storage.IRI {
+	for _, key := range []string{"quote", "quoteUrl", "quoteUri", "_misskey_quote"} {
+		if i := n.usable(o.iri(key)); i != "" {
+			return i
+		}
+	}
+	for _, raw := range o.list("tag") {
+		t := parseObject(raw)
+		if t == nil || t.kind(nil) != "Link" || !isActivityType(t.str("mediaType")) {
+			continue
+		}
+		for _, rel := range t.list("rel") {
+			var s string
+			if json.Unmarshal(rel, &s) == nil && strings.HasSuffix(s, "quote") {
+				return n.usable(storage.IRI(t.str("href")))
+			}
+		}
+	}
+	return ""
+}
+
+// mediaOf lists what the url of a medium leads to, as PeerTube and others write it: an address, or links with their types.
+func mediaOf(o object) []json.RawMessage {
+	var out []json.RawMessage
+	for _, raw := range o.list("url") {
+		l := parseObject(raw)
+		kind := o.str("mediaType")
+		if l != nil {
+			kind = l.str("mediaType")
+		}
+		if !strings.HasPrefix(kind, "image/") && !strings.HasPrefix(kind, "audio/") && !strings.HasPrefix(kind, "video/") {
+			continue
+		}
+		if l == nil {
+			m, err := marshal(map[string]any{"url": raw, "mediaType": kind, "name": o.str("summary")})
+			if err != nil {
+				continue
+			}
+			raw = m
+		}
+		return append(out, raw) // the first: the others are the same in other sizes
+	}
+	return out
+}
+
+// occasion says when and where an event takes place, as HTML.
+func occasion(o object) string {
+	var parts []string
+	if t, ok := o.time("startTime"); ok {
+		parts = append(parts, t.Format("Monday, 2 January 2006, 15:04 UTC"))
+	}
+	if place := o.child("location"); place != nil {
+		if name, _ := place.text("name"); name != "" {
+			parts = append(parts, clip(plainText(name), 300))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "<p>" + html.EscapeString(strings.Join(parts, " – ")) + "</p>"
 }
 
 func (n *Node) attachmentFromWire(raw json.RawMessage) (storage.Attachment, bool) {
@@ -160,50 +272,90 @@ func (n *Node) attachmentFromWire(raw json.RawMessage) (storage.Attachment, bool
 	return a, err == nil
 }
 
-// resolveLocal gives the mentions and the parent of a post from elsewhere their rows here, without any network; it says
-// which of our actors are spoken to, and whether the post concerns anyone on this node (federation.md §3.2).
+// arrival is a post of another server that was read, before it is kept.
+type arrival struct {
+	post    *storage.Post
+	poll    *storage.Poll // of a Question
+	author  *storage.Actor
+	told    []storage.ID // whom of ours it speaks to
+	related bool         // it concerns somebody here
+}
+
+// readArrival reads a post and finds whom it concerns, without any network and without changing anything.
+func (n *Node) readArrival(ctx context.Context, o object, raw []byte, author *storage.Actor) (*arrival, error) {
+	p, poll, err := n.noteFromWire(o, raw, author)
+	if err != nil {
+		return nil, err
+	}
+	a := &arrival{post: p, poll: poll, author: author}
+	a.told, a.related, err = n.resolveLocal(ctx, p, o, author)
+	return a, err
+}
+
+// resolveLocal gives the mentions and the parent of a post from elsewhere their rows here; it says which of our actors are
+// spoken to, and whether the post concerns anyone on this node (federation.md §3.2). Whoever blocks the author, or is
+// blocked by her, is not spoken to.
 func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, author *storage.Actor) (told []storage.ID, related bool, err error) {
 	named := map[storage.IRI]bool{}
+	var here []*storage.Actor
+	find := func(i storage.IRI) (*storage.Actor, error) {
+		if !n.isOurs(i) || named[i] {
+			return nil, nil
+		}
+		a, err := n.DB.ActorByIRI(ctx, i)
+		if errors.Is(err, storage.ErrNotFound) || err == nil && (a.DeletedAt != nil || a.Type == storage.Application || a.Type == storage.Service) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if blocked, err := n.DB.Blocked(ctx, a.ID, author.ID); err != nil || blocked {
+			return nil, err
+		}
+		named[i] = true
+		return a, nil
+	}
 	for i := range p.Mentions {
 		m := &p.Mentions[i]
-		if !n.isOurs(m.IRI) {
-			continue
-		}
-		a, err := n.DB.ActorByIRI(ctx, m.IRI)
-		if errors.Is(err, storage.ErrNotFound) || err == nil && a.DeletedAt != nil {
-			continue
-		}
+		a, err := find(m.IRI)
 		if err != nil {
 			return nil, false, err
 		}
-		m.ActorID, m.URL = a.ID, a.URL
-		named[m.IRI] = true
-		told = append(told, a.ID)
+		if a != nil {
+			m.ActorID, m.URL = a.ID, a.URL
+			here = append(here, a)
+		}
 	}
 	for _, i := range o.audience() { // addressed without a Mention tag: the reader of a direct post all the same
-		if !n.isOurs(i) || named[i] {
-			continue
+		a, err := find(i)
+		if err != nil {
+			return nil, false, err
 		}
-		if a, err := n.DB.ActorByIRI(ctx, i); err == nil && a.DeletedAt == nil {
+		if a != nil {
 			p.Mentions = append(p.Mentions, storage.Mention{ActorID: a.ID, IRI: a.IRI, Handle: a.Handle(n.Host), URL: a.URL})
-			named[i] = true
-			told = append(told, a.ID)
+			here = append(here, a)
 		}
+	}
+	for _, a := range here {
+		told = append(told, a.ID)
 	}
 	related = len(told) > 0
 	if p.InReplyTo != "" {
 		parent, err := n.DB.PostByIRI(ctx, p.InReplyTo)
 		switch {
 		case err == nil && parent.DeletedAt == nil:
-			p.InReplyToID = &parent.ID
-			if p.Conversation == "" {
-				p.Conversation = parent.Conversation
-			}
 			if n.isOurs(parent.IRI) {
+				if blocked, err := n.DB.Blocked(ctx, parent.ActorID, author.ID); err != nil || blocked {
+					return nil, false, err
+				}
 				related = true
 				if p.Visibility != storage.Direct && !slices.Contains(told, parent.ActorID) {
 					told = append(told, parent.ActorID)
 				}
+			}
+			p.InReplyToID = &parent.ID
+			if p.Conversation == "" {
+				p.Conversation = parent.Conversation
 			}
 		case err != nil && !errors.Is(err, storage.ErrNotFound):
 			return nil, false, err
@@ -215,82 +367,155 @@ func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, auth
 	return told, related, err
 }
 
-// applyCreateNote keeps a post that concerns someone here.
-func (n *Node) applyCreateNote(signer *storage.Actor) preparation {
+// applyCreate keeps posts that concern someone here, and counts answers to polls. Several objects at once are how
+// GoToSocial sends several votes.
+func (n *Node) applyCreate(signer *storage.Actor) preparation {
 	return func(ctx context.Context, act *Activity) (effect, error) {
-		p, err := n.noteFromWire(act.inner, act.top["object"], signer)
-		if err != nil {
-			return nil, err
+		if act.inner == nil {
+			return n.applyCreateByName(ctx, signer, act)
 		}
-		told, related, err := n.resolveLocal(ctx, p, act.inner, signer)
-		if err != nil || !related {
-			return nothing, err
+		var all []effect
+		for i, raw := range act.top.list("object") {
+			o := parseObject(raw)
+			var do effect
+			var err error
+			switch {
+			case isVote(o) && n.isOurs(o.iri("inReplyTo")):
+				do, err = n.applyVote(signer, o, i)(ctx, act)
+			default:
+				do, err = n.applyCreateNote(ctx, signer, o, raw)
+			}
+			if err != nil {
+				return nil, err
+			}
+			if do != nil {
+				all = append(all, do)
+			}
+		}
+		if len(all) == 0 {
+			return nothing, nil
 		}
 		return func(ctx context.Context, tx *storage.DB) error {
-			if gone, err := tx.Tombstoned(ctx, p.IRI, signer.IRI); err != nil || gone {
-				return err // deleted before it arrived
+			for _, do := range all {
+				if err := do(ctx, tx); err != nil {
+					return err
+				}
 			}
-			if _, err := tx.PostByIRI(ctx, p.IRI); !errors.Is(err, storage.ErrNotFound) {
-				return err // by another activity id, or its Update came first
-			}
-			if err := tx.SavePost(ctx, p); err != nil {
-				return err
-			}
-			return tell(ctx, tx, told, "mention", signer.ID, p.ID)
+			return nil
 		}, nil
 	}
 }
 
-func tell(ctx context.Context, tx *storage.DB, told []storage.ID, kind string, from, post storage.ID) error {
-	for _, id := range told {
-		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: kind, FromID: from, PostID: post}); err != nil {
+// applyCreateByName looks at a post that a Create only names, when somebody here follows its author.
+func (n *Node) applyCreateByName(ctx context.Context, signer *storage.Actor, act *Activity) (effect, error) {
+	if followed, err := n.DB.FollowedLocally(ctx, signer.ID); err != nil || !followed {
+		return nothing, err
+	}
+	return func(ctx context.Context, tx *storage.DB) error {
+		return enqueue(ctx, tx, jobFetch, string(act.Object), time.Time{}, work{Object: act.Object})
+	}, nil
+}
+
+func (n *Node) applyCreateNote(ctx context.Context, signer *storage.Actor, o object, raw []byte) (effect, error) {
+	a, err := n.readArrival(ctx, o, raw, signer)
+	if err != nil || !a.related {
+		return nothing, err
+	}
+	return func(ctx context.Context, tx *storage.DB) error { return n.keepNew(ctx, tx, a) }, nil
+}
+
+// keepNew keeps a post that is not here yet, tells those it speaks to, and owes the search for what it answers.
+func (n *Node) keepNew(ctx context.Context, tx *storage.DB, a *arrival) error {
+	p := a.post
+	if gone, err := tx.Tombstoned(ctx, p.IRI, a.author.IRI); err != nil || gone {
+		return err // deleted before it arrived
+	}
+	if _, err := tx.PostByIRI(ctx, p.IRI); !errors.Is(err, storage.ErrNotFound) {
+		return err // by another activity id, or its Update came first
+	}
+	if err := tx.SavePost(ctx, p); err != nil {
+		return err
+	}
+	if a.poll != nil {
+		a.poll.PostID = p.ID
+		if err := tx.SavePoll(ctx, a.poll); err != nil {
 			return err
 		}
 	}
-	return nil
+	if p.InReplyTo != "" && p.InReplyToID == nil && !n.isOurs(p.InReplyTo) && a.related {
+		if err := enqueue(ctx, tx, jobThread, p.ID.String(), time.Time{}, work{Post: p.ID}); err != nil {
+			return err
+		}
+	}
+	return n.tell(ctx, tx, a.told, "mention", a.author, p.ID)
 }
 
-// applyUpdateNote keeps an edit of a post that is here. An edit older than what is stored changes nothing; one without
-// `updated` counts as made when it came. Who may read a post is never widened by an edit.
+// applyUpdateNote keeps an edit of a post that is here.
 func (n *Node) applyUpdateNote(signer *storage.Actor) preparation {
 	return func(ctx context.Context, act *Activity) (effect, error) {
-		p, err := n.noteFromWire(act.inner, act.top["object"], signer)
-		if err != nil {
-			return nil, err
-		}
-		if p.EditedAt == nil {
-			now := n.Now().UTC()
-			p.EditedAt = &now
-		}
-		told, related, err := n.resolveLocal(ctx, p, act.inner, signer)
+		a, err := n.readArrival(ctx, act.inner, act.top["object"], signer)
 		if err != nil {
 			return nil, err
 		}
 		return func(ctx context.Context, tx *storage.DB) error {
-			old, err := tx.PostByIRI(ctx, p.IRI)
+			old, err := tx.PostByIRI(ctx, a.post.IRI)
 			if errors.Is(err, storage.ErrNotFound) {
-				if gone, err := tx.Tombstoned(ctx, p.IRI, signer.IRI); err != nil || gone || !related {
-					return err
+				if !a.related {
+					return nil
 				}
-				if err := tx.SavePost(ctx, p); err != nil { // its Create is late, or was lost
-					return err
-				}
-				return tell(ctx, tx, told, "mention", signer.ID, p.ID)
+				return n.keepNew(ctx, tx, a) // its Create is late, or was lost
 			}
-			if err != nil || old.DeletedAt != nil || old.ActorID != signer.ID {
+			if err != nil {
 				return err
 			}
-			if old.EditedAt != nil && !p.EditedAt.After(*old.EditedAt) {
-				return nil
-			}
-			if old.Visibility == storage.Direct { // nobody new learns of a direct post by an edit
-				p.Mentions = slices.DeleteFunc(p.Mentions, func(m storage.Mention) bool {
-					return !slices.ContainsFunc(old.Mentions, func(o storage.Mention) bool { return o.IRI == m.IRI })
-				})
-			}
-			return tx.SavePost(ctx, p)
+			return n.keepEdit(ctx, tx, a, old)
 		}, nil
 	}
+}
+
+// keepEdit keeps an edit of a post. One older than what is stored changes nothing; one without `updated` counts as made
+// when it came, but of a poll, where it brings new numbers alone. Who may read a post is never widened by an edit.
+func (n *Node) keepEdit(ctx context.Context, tx *storage.DB, a *arrival, old *storage.Post) error {
+	p := a.post
+	if old.DeletedAt != nil || old.ActorID != a.author.ID || old.BoostOfID != nil {
+		return nil
+	}
+	if old.Visibility == storage.Direct && !a.related { // nobody is left who would hear of it
+		return nil
+	}
+	same := p.EditedAt == nil || old.EditedAt != nil && !p.EditedAt.After(*old.EditedAt)
+	if a.poll != nil {
+		a.poll.PostID = old.ID
+		if before, err := tx.PollOf(ctx, old.ID); err == nil && same && !sameAnswers(before, a.poll) {
+			return nil // other answers are an edit, and that says when
+		} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		if stale := p.EditedAt != nil && old.EditedAt != nil && p.EditedAt.Before(*old.EditedAt); !stale {
+			if err := tx.SavePoll(ctx, a.poll); err != nil {
+				return err
+			}
+		}
+		if same {
+			return nil
+		}
+	}
+	if p.EditedAt == nil {
+		now := n.Now().UTC()
+		p.EditedAt = &now
+	} else if same {
+		return nil
+	}
+	if old.Visibility == storage.Direct { // nobody new learns of a direct post by an edit
+		p.Mentions = slices.DeleteFunc(p.Mentions, func(m storage.Mention) bool {
+			return !slices.ContainsFunc(old.Mentions, func(o storage.Mention) bool { return o.IRI == m.IRI })
+		})
+	}
+	return tx.SavePost(ctx, p)
+}
+
+func sameAnswers(a, b *storage.Poll) bool {
+	return a.Multiple == b.Multiple && slices.EqualFunc(a.Options, b.Options, func(x, y storage.PollOption) bool { return x.Name == y.Name })
 }
 
 // applyDelete removes a post, or the sender herself. The id is remembered: what it named may still arrive.
@@ -318,33 +543,13 @@ func (n *Node) applyDelete(signer *storage.Actor) preparation {
 	}
 }
 
-// fetchNote asks another server for a post that someone here answers, and keeps it.
-func (n *Node) fetchNote(ctx context.Context, iri storage.IRI) (*storage.Post, error) {
-	raw, err := n.Client.FetchDocument(ctx, string(iri), n.signGet)
-	if err != nil {
-		return nil, err
-	}
-	o := parseObject(raw)
-	owners := o.iris("attributedTo")
-	if !slices.Contains(noteTypes, o.kind(func(t string) bool { return slices.Contains(noteTypes, t) })) || len(owners) != 1 || !sameOrigin(string(owners[0]), o.str("id")) {
-		return nil, problem(422, "object", "%s is not a post of one author at its origin", iri)
-	}
-	author, err := n.actor(ctx, owners[0])
-	if err != nil {
-		return nil, err
-	}
-	p, err := n.noteFromWire(o, raw, author)
-	if err != nil {
-		return nil, err
-	}
-	if _, _, err := n.resolveLocal(ctx, p, o, author); err != nil {
-		return nil, err
-	}
-	return p, n.DB.SavePost(ctx, p)
-}
-
-// mayRead reports whether reader (nil: anyone) may see a post.
+// mayRead reports whether reader (nil: anyone) may see a post. Whoever the author blocks may not.
 func (n *Node) mayRead(ctx context.Context, p *storage.Post, reader *storage.Actor) (bool, error) {
+	if reader != nil && reader.ID != p.ActorID {
+		if blocked, err := n.DB.Blocked(ctx, p.ActorID, reader.ID); err != nil || blocked {
+			return false, err
+		}
+	}
 	if p.Visibility == storage.Public || p.Visibility == storage.Unlisted {
 		return true, nil
 	}

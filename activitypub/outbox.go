@@ -28,6 +28,13 @@ var may = map[string][]string{
 	"profile": {storage.RoleAdmin, storage.RoleEditor},
 	"members": {storage.RoleAdmin},
 	"keys":    {storage.RoleAdmin},
+	"like":    {storage.RoleAdmin, storage.RoleEditor},
+	"boost":   {storage.RoleAdmin, storage.RoleEditor},
+	"vote":    {storage.RoleAdmin, storage.RoleEditor},
+	"block":   {storage.RoleAdmin, storage.RoleEditor},
+	"report":  {storage.RoleAdmin, storage.RoleEditor},
+	"move":    {storage.RoleAdmin},
+	"delete":  {storage.RoleAdmin},
 }
 
 // allowed refuses who may not do this as that actor.
@@ -390,6 +397,8 @@ type Draft struct {
 	Sensitive  bool
 	Language   string // BCP 47, "" for unknown
 	InReplyTo  storage.IRI
+	Poll       *PollDraft // nil for none
+	Quotes     string     // who may quote it: QuotePublic ("" too), QuoteFollowers or QuoteNobody
 }
 
 func (d *Draft) check() error {
@@ -411,8 +420,14 @@ func (d *Draft) check() error {
 	case d.Language != "" && !regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`).MatchString(d.Language):
 		return invalid("language", "%q is not a language code such as ca or en-GB", d.Language)
 	}
+	if !slices.Contains([]string{"", QuotePublic, QuoteFollowers, QuoteNobody}, d.Quotes) {
+		return invalid("quotes", "%q is not public, followers or nobody", d.Quotes)
+	}
 	if d.Summary != "" {
 		d.Sensitive = true
+	}
+	if d.Poll != nil {
+		return d.Poll.check()
 	}
 	return nil
 }
@@ -480,6 +495,14 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 		if err != nil {
 			return nil, err
 		}
+		switch may, err := n.permitted(ctx, n.DB, parent, author, by.Actor, func(p *storage.Policy) *storage.PolicyRule { return p.Reply }); {
+		case err != nil:
+			return nil, err
+		case may == mayNot:
+			return nil, problem(403, "policy", "%s does not let you answer this post", author.Handle(n.Host))
+		case may == mayAsk:
+			p.Approval = storage.ApprovalPending
+		}
 		p.InReplyTo, p.InReplyToID, p.Conversation = parent.IRI, &parent.ID, parent.Conversation
 		if author.ID != by.Actor.ID && !slices.ContainsFunc(mentions, func(m storage.Mention) bool { return m.IRI == author.IRI }) {
 			mentions = append(mentions, mentionOf(n, author))
@@ -489,7 +512,17 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 		return nil, invalid("text", "a direct post needs to name its reader, as in @ana@coop.example")
 	}
 	p.Mentions = mentions
+	p.Policy = &storage.Policy{Quote: quoteRule(p, by.Actor, d.Quotes)}
 	p.Content, p.Tags = n.render(d.Text, mentions)
+	var poll *storage.Poll
+	if d.Poll != nil {
+		p.Type = storage.Question
+		ends := p.PublishedAt.Add(d.Poll.Lasts)
+		poll = &storage.Poll{Multiple: d.Poll.Multiple, EndsAt: &ends}
+		for _, o := range d.Poll.Options {
+			poll.Options = append(poll.Options, storage.PollOption{Name: o})
+		}
+	}
 	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		if err := n.allowed(ctx, tx, by, "post"); err != nil {
 			return err
@@ -503,10 +536,19 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 		if err := tx.SavePost(ctx, p); err != nil {
 			return err
 		}
+		if poll != nil {
+			poll.PostID = p.ID
+			if err := tx.SavePoll(ctx, poll); err != nil {
+				return err
+			}
+			if err := enqueue(ctx, tx, jobTally, "end "+p.ID.String(), *poll.EndsAt, work{Post: p.ID}); err != nil {
+				return err
+			}
+		}
 		if err := record(ctx, tx, by, "post.create", p.IRI); err != nil {
 			return err
 		}
-		if err := n.tellLocal(ctx, tx, p); err != nil {
+		if err := n.tellLocal(ctx, tx, p, by.Actor); err != nil {
 			return err
 		}
 		return n.sendPost(ctx, tx, by.Actor, p, p.Mentions, "Create")
@@ -519,7 +561,7 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 func (n *Node) parent(ctx context.Context, iri storage.IRI, reader *storage.Actor) (*storage.Post, *storage.Actor, error) {
 	p, err := n.DB.PostByIRI(ctx, iri)
 	if errors.Is(err, storage.ErrNotFound) && !n.isOurs(iri) {
-		p, err = n.fetchNote(ctx, iri)
+		p, err = n.fetchPost(ctx, iri)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("the post %s: %w", iri, err)
@@ -535,22 +577,31 @@ func (n *Node) parent(ctx context.Context, iri storage.IRI, reader *storage.Acto
 }
 
 // tellLocal notifies those of this node whom a post speaks to.
-func (n *Node) tellLocal(ctx context.Context, tx *storage.DB, p *storage.Post) error {
+func (n *Node) tellLocal(ctx context.Context, tx *storage.DB, p *storage.Post, author *storage.Actor) error {
 	for _, m := range p.Mentions {
 		if m.ActorID == 0 || m.ActorID == p.ActorID || !n.isOurs(m.IRI) {
 			continue
 		}
-		if err := tell(ctx, tx, []storage.ID{m.ActorID}, "mention", p.ActorID, p.ID); err != nil {
+		if err := n.tell(ctx, tx, []storage.ID{m.ActorID}, "mention", author, p.ID); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sendPost queues a Create, Update or Delete of a post to its followers, unless it is direct, and to those named.
+// sendPost queues a Create, Update or Delete of a post to its followers, unless it is direct, and to those named. A reply
+// whose parent's author wants to be asked goes to her alone until she has said yes (GoToSocial's interaction policies).
 func (n *Node) sendPost(ctx context.Context, tx *storage.DB, author *storage.Actor, p *storage.Post, named []storage.Mention, kind string) error {
 	var inboxes []storage.IRI
-	if p.Visibility != storage.Direct {
+	asking := kind != "Delete" && (p.Approval == storage.ApprovalPending || p.Approval == storage.ApprovalRejected)
+	if asking {
+		parent, err := tx.PostByID(ctx, *p.InReplyToID)
+		if err != nil {
+			return err
+		}
+		named = slices.DeleteFunc(slices.Clone(named), func(m storage.Mention) bool { return m.ActorID != parent.ActorID })
+	}
+	if p.Visibility != storage.Direct && !asking {
 		var err error
 		if inboxes, err = n.followerInboxes(ctx, tx, author); err != nil {
 			return err
@@ -571,15 +622,28 @@ func (n *Node) sendPost(ctx context.Context, tx *storage.DB, author *storage.Act
 			inboxes = append(inboxes, a.Inbox)
 		}
 	}
+	object := n.noteToWire(p, author)
+	if p.Type == storage.Question && kind != "Delete" {
+		poll, err := tx.PollOf(ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		pollToWire(object, poll)
+	}
 	to, cc := audienceOf(&storage.Post{Visibility: p.Visibility, Mentions: named}, author)
 	m := map[string]any{"type": kind, "actor": author.IRI, "to": to, "cc": cc, "published": wireTime(p.PublishedAt)}
 	s := shipment{object: p.IRI, inboxes: inboxes, public: p.Visibility == storage.Public || p.Visibility == storage.Unlisted}
 	switch kind {
 	case "Create":
-		m["id"], m["object"] = string(p.IRI)+"/activity", n.noteToWire(p, author)
+		m["object"] = object
+		if p.Approval == "" || asking { // once allowed it is said again, to those who have not heard it
+			m["id"] = string(p.IRI) + "/activity"
+		}
 	case "Update":
-		m["object"], s.supersede = n.noteToWire(p, author), storage.SupersedeUpdates
-		m["published"] = wireTime(*p.EditedAt)
+		m["object"], s.supersede = object, storage.SupersedeUpdates
+		if p.EditedAt != nil { // new numbers of a poll are no edit
+			m["published"] = wireTime(*p.EditedAt)
+		}
 	case "Delete":
 		m["object"], s.supersede = map[string]any{"id": p.IRI, "type": "Tombstone"}, storage.SupersedeAll
 		delete(m, "published")
@@ -662,7 +726,7 @@ func (n *Node) Edit(ctx context.Context, by By, id storage.ID, d Draft) (*storag
 		if err := record(ctx, tx, by, "post.edit", p.IRI); err != nil {
 			return err
 		}
-		if err := n.tellLocal(ctx, tx, p); err != nil {
+		if err := n.tellLocal(ctx, tx, p, by.Actor); err != nil {
 			return err
 		}
 		return n.sendPost(ctx, tx, by.Actor, p, told, "Update")
@@ -714,40 +778,50 @@ func (n *Node) Follow(ctx context.Context, by By, whom string) (*storage.Follow,
 	if target.Local() && (target.Type == storage.Application || target.Type == storage.Service) {
 		return nil, problem(403, "service", "%s is the node itself and cannot be followed", whom)
 	}
-	f := &storage.Follow{ActorID: by.Actor.ID, TargetID: target.ID, State: storage.FollowPending}
+	var f *storage.Follow
 	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		if err := n.allowed(ctx, tx, by, "follow"); err != nil {
 			return err
 		}
-		old, err := tx.FollowBetween(ctx, by.Actor.ID, target.ID)
-		if err == nil && old.State == storage.FollowAccepted {
-			*f = *old
-			return nil
+		if blocked, err := tx.Blocked(ctx, by.Actor.ID, target.ID); err != nil {
+			return err
+		} else if blocked {
+			return problem(403, "blocked", "%s and %s do not meet: one of them blocks the other", by.Actor.Username, whom)
 		}
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		if f, err = n.follow(ctx, tx, by, target); err != nil {
 			return err
 		}
-		f.IRI = storage.IRI(n.Origin + "/activities/" + tx.NewID().String())
-		if target.Local() && !target.Locked {
-			f.State = storage.FollowAccepted
-		}
-		if err := tx.SaveFollow(ctx, f); err != nil {
-			return err
-		}
-		if err := record(ctx, tx, by, "follow.create", target.IRI); err != nil {
-			return err
-		}
-		if target.Local() {
-			kind := "follow"
-			if target.Locked {
-				kind = "follow_request"
-			}
-			return tx.Notify(ctx, &storage.Notification{ActorID: target.ID, Kind: kind, FromID: by.Actor.ID})
-		}
-		return n.send(ctx, tx, by.Actor, followToWire(f, by.Actor.IRI, target.IRI), shipment{object: f.IRI, inboxes: []storage.IRI{target.Inbox}})
+		return record(ctx, tx, by, "follow.create", target.IRI)
 	})
 	n.Wake()
 	return f, err
+}
+
+// follow makes by's actor follow target, or ask to; what is so already stays.
+func (n *Node) follow(ctx context.Context, tx *storage.DB, by By, target *storage.Actor) (*storage.Follow, error) {
+	old, err := tx.FollowBetween(ctx, by.Actor.ID, target.ID)
+	if err == nil && old.State == storage.FollowAccepted {
+		return old, nil
+	}
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return nil, err
+	}
+	f := &storage.Follow{ActorID: by.Actor.ID, TargetID: target.ID, State: storage.FollowPending}
+	f.IRI = storage.IRI(n.Origin + "/activities/" + tx.NewID().String())
+	if target.Local() && !target.Locked {
+		f.State = storage.FollowAccepted
+	}
+	if err := tx.SaveFollow(ctx, f); err != nil {
+		return nil, err
+	}
+	if target.Local() {
+		kind := "follow"
+		if target.Locked {
+			kind = "follow_request"
+		}
+		return f, n.tell(ctx, tx, []storage.ID{target.ID}, kind, by.Actor, 0)
+	}
+	return f, n.send(ctx, tx, by.Actor, followToWire(f, by.Actor.IRI, target.IRI), shipment{object: f.IRI, inboxes: []storage.IRI{target.Inbox}})
 }
 
 // Unfollow takes a follow back. ErrNotFound when there is none.

@@ -36,6 +36,9 @@ func (n *Node) Resolve(ctx context.Context, whom string) (*storage.Actor, error)
 	if err == nil && a.DeletedAt == nil && n.Now().Sub(a.FetchedAt) < refreshActorAfter {
 		return a, nil
 	}
+	if err := n.admitsHost(ctx, n.DB, host); err != nil {
+		return nil, err
+	}
 	self, _, err := n.Client.WebFinger(ctx, name, host)
 	if err != nil {
 		return nil, notFound(whom, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,22 @@ var (
 		activityStreams,
 		map[string]any{
 			"toot": "http://joinmastodon.org/ns#", "sensitive": "as:sensitive", "Hashtag": "as:Hashtag",
-			"blurhash": "toot:blurhash", "votersCount": "toot:votersCount",
+			"blurhash": "toot:blurhash", "votersCount": "toot:votersCount", "focalPoint": map[string]any{"@container": "@list", "@id": "toot:focalPoint"},
+			"gts":               "https://gotosocial.org/ns#",
+			"interactionPolicy": map[string]any{"@id": "gts:interactionPolicy", "@type": "@id"},
+			"canQuote":          map[string]any{"@id": "gts:canQuote", "@type": "@id"},
+			"automaticApproval": map[string]any{"@id": "gts:automaticApproval", "@type": "@id"},
+			"manualApproval":    map[string]any{"@id": "gts:manualApproval", "@type": "@id"},
+			"approvedBy":        map[string]any{"@id": "gts:approvedBy", "@type": "@id"},
+			"QuoteRequest":      "https://w3id.org/fep/044f#QuoteRequest",
+		},
+	}
+	contextStamp = []any{
+		activityStreams,
+		map[string]any{
+			"gts": "https://gotosocial.org/ns#", "QuoteAuthorization": "https://w3id.org/fep/044f#QuoteAuthorization",
+			"interactingObject": map[string]any{"@id": "gts:interactingObject", "@type": "@id"},
+			"interactionTarget": map[string]any{"@id": "gts:interactionTarget", "@type": "@id"},
 		},
 	}
 	// contextActivity is of all activities: their objects and their proofs.
@@ -78,6 +94,12 @@ func encode(m map[string]any) ([]byte, error) {
 		return nil, fmt.Errorf("encode %v: %w", m["type"], err)
 	}
 	return raw, nil
+}
+
+// encodePlain is encode for objects whose type ActivityStreams does not know.
+func encodePlain(m map[string]any) ([]byte, error) {
+	fix(m)
+	return marshal(m)
 }
 
 func marshal(v any) ([]byte, error) {
@@ -236,6 +258,11 @@ func (o object) time(key string) (time.Time, bool) {
 	}
 	return time.Time{}, false
 }
+
+// activityNames are the activities that may stand in the place of an object: passed on by a group, or taken back.
+var activityNames = []string{"Create", "Update", "Delete", "Like", "Dislike", "Undo", "Announce", "Follow", "Accept", "Reject", "Block", "Flag", "Move", "Add", "Remove", "Lock"}
+
+func isActivityName(t string) bool { return slices.Contains(activityNames, t) }
 
 // Activity is one activity as received: what every part of the pipeline asks of it, beside the raw bytes.
 type Activity struct {

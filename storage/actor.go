@@ -39,7 +39,7 @@ type Actor struct {
 	Source   string // what the summary was written as
 	URL      string
 
-	Inbox, SharedInbox, Outbox, Followers, Following, Featured IRI
+	Inbox, SharedInbox, Outbox, Followers, Following, Featured, Liked IRI
 
 	IconURL, IconAlt, HeaderURL string
 
@@ -54,10 +54,11 @@ type Actor struct {
 	Fields              []Field  `gorm:"serializer:json"`
 	AlsoKnownAs         []IRI    `gorm:"serializer:json"`
 	MovedTo             IRI
-	Raw                 []byte // the document as received; nil on this node
+	MovedAt             *time.Time // when the followers here went along
+	Raw                 []byte     // the document as received; nil on this node
 
 	PublishedAt, CreatedAt, UpdatedAt, FetchedAt time.Time
-	SuspendedAt, DeletedAt                       *time.Time
+	SuspendedAt, SilencedAt, DeletedAt           *time.Time
 }
 
 // Local reports whether the actor lives on this node.

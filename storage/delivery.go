@@ -267,3 +267,16 @@ func (db *DB) SaveHost(ctx context.Context, h *Host) error {
 		return translate(tx.q(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(h).Error)
 	})
 }
+
+// InboxesReached lists the inboxes that anything of an actor was brought to.
+func (db *DB) InboxesReached(ctx context.Context, actor ID) ([]IRI, error) {
+	var is []IRI
+	return is, translate(db.q(ctx).Model(&Delivery{}).Where("actor_id = ? AND state = 'done'", actor).Distinct("inbox").Order("inbox").Pluck("inbox", &is).Error)
+}
+
+// DropDeliveriesOf forgets what waits to be brought out for an actor.
+func (db *DB) DropDeliveriesOf(ctx context.Context, actor ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Where("actor_id = ? AND state = 'queued' AND lease_until <= ?", actor, tx.Now().UTC()).Delete(&Delivery{}).Error)
+	})
+}

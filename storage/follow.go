@@ -115,6 +115,6 @@ func (db *DB) FollowedLocally(ctx context.Context, target ID) (bool, error) {
 func (db *DB) FollowerInboxes(ctx context.Context, target ID) ([]Inbox, error) {
 	var is []Inbox
 	return is, translate(db.q(ctx).Model(&Actor{}).Select("iri AS actor_iri", "inbox", "shared_inbox").
-		Where("domain <> '' AND deleted_at IS NULL AND id IN (SELECT actor_id FROM follows WHERE target_id = ? AND state = ?)", target, FollowAccepted).
+		Where("domain <> '' AND deleted_at IS NULL AND suspended_at IS NULL AND id IN (SELECT actor_id FROM follows WHERE target_id = ? AND state = ?)", target, FollowAccepted).
 		Order("id").Find(&is).Error)
 }

@@ -255,3 +255,10 @@ func (db *DB) TokenByHash(ctx context.Context, hash string) (*Token, error) {
 	var t Token
 	return &t, translate(db.q(ctx).Where("hash = ? AND revoked_at IS NULL", hash).Take(&t).Error)
 }
+
+// RevokeTokens ends all tokens of a user.
+func (db *DB) RevokeTokens(ctx context.Context, user ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Token{}).Where("user_id = ? AND revoked_at IS NULL", user).Update("revoked_at", tx.Now().UTC()).Error)
+	})
+}

@@ -31,3 +31,8 @@ func (db *DB) Notifications(ctx context.Context, actor ID, p Page) ([]Notificati
 	var ns []Notification
 	return ns, translate(p.of(db.q(ctx).Where("actor_id = ?", actor)).Find(&ns).Error)
 }
+
+// untell takes the news of something back that was taken back.
+func (db *DB) untell(ctx context.Context, kind string, from, post ID) error {
+	return translate(db.q(ctx).Where("kind = ? AND from_id = ? AND post_id = ?", kind, from, post).Delete(&Notification{}).Error)
+}

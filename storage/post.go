@@ -36,29 +36,41 @@ type Mention struct {
 
 // Post is something said: a Note here, and what other servers say in its place.
 type Post struct {
-	ID           ID `gorm:"primaryKey;autoIncrement:false"`
-	IRI          IRI
-	ActorID      ID
-	UserID       ID // who wrote it; 0 elsewhere, and for the operator
-	Type         string
-	InReplyTo    IRI
-	InReplyToID  *ID // when that post is here
-	Conversation string
-	Visibility   string
-	Content      string // safe HTML
-	Source       string // what the author typed; "" elsewhere
-	Summary      string // content warning, plain text
-	Sensitive    bool
-	Language     string
-	URL          string
-	Attachments  []Attachment `gorm:"serializer:json"`
-	Mentions     []Mention    `gorm:"serializer:json"`
-	Tags         []string     `gorm:"serializer:json"` // lower case, without #
-	Raw          []byte       // as received; nil on this node
-	PublishedAt  time.Time
-	EditedAt     *time.Time
-	DeletedAt    *time.Time // a tombstone: the id stays taken, the words are gone
+	ID            ID `gorm:"primaryKey;autoIncrement:false"`
+	IRI           IRI
+	ActorID       ID
+	UserID        ID // who wrote it; 0 elsewhere, and for the operator
+	Type          string
+	InReplyTo     IRI
+	InReplyToID   *ID // when that post is here
+	BoostOfID     *ID // of an Announce: the post that it shares
+	Conversation  string
+	Visibility    string
+	Title         string // of an article, a page, an event or a medium elsewhere, plain text
+	Content       string // safe HTML
+	Source        string // what the author typed; "" elsewhere
+	Summary       string // content warning, plain text
+	Sensitive     bool
+	Language      string
+	URL           string
+	Quote         IRI          // the post that this one quotes
+	QuoteApproval IRI          // the stamp that allows it (FEP-044f), as claimed
+	Approval      string       // of a reply whose parent's author wants to be asked: ApprovalPending, ApprovalRejected, or the IRI that says yes
+	Policy        *Policy      `gorm:"serializer:json"`
+	Attachments   []Attachment `gorm:"serializer:json"`
+	Mentions      []Mention    `gorm:"serializer:json"`
+	Tags          []string     `gorm:"serializer:json"` // lower case, without #
+	Raw           []byte       // as received; nil on this node
+	PublishedAt   time.Time
+	EditedAt      *time.Time
+	DeletedAt     *time.Time // a tombstone: the id stays taken, the words are gone
 }
+
+// What Post.Approval says while nobody has said yes.
+const (
+	ApprovalPending  = "pending"
+	ApprovalRejected = "rejected"
+)
 
 // TableName keeps gorm from guessing: mentions are rows of their own beside the column.
 func (Post) TableName() string { return "posts" }
@@ -94,7 +106,7 @@ func (db *DB) SavePost(ctx context.Context, p *Post) error {
 				return ErrConflict
 			}
 			p.ID = old.ID
-			err = tx.q(ctx).Model(p).Select("content", "source", "summary", "sensitive", "language", "url", "attachments", "mentions", "tags", "raw", "edited_at").
+			err = tx.q(ctx).Model(p).Select("title", "content", "source", "summary", "sensitive", "language", "url", "quote", "quote_approval", "policy", "attachments", "mentions", "tags", "raw", "edited_at").
 				Updates(p).Error
 			if err != nil {
 				return translate(err)
@@ -110,6 +122,10 @@ func (db *DB) SavePost(ctx context.Context, p *Post) error {
 				p.ID = tx.NewID()
 			}
 			if err := tx.q(ctx).Create(p).Error; err != nil {
+				return translate(err)
+			}
+			err = tx.q(ctx).Model(&Post{}).Where("in_reply_to = ? AND in_reply_to <> '' AND in_reply_to_id IS NULL", p.IRI).Update("in_reply_to_id", p.ID).Error
+			if err != nil { // answers that came before
 				return translate(err)
 			}
 		default:
@@ -163,18 +179,20 @@ func (db *DB) PostByID(ctx context.Context, id ID) (*Post, error) {
 func (db *DB) DeletePost(ctx context.Context, id ID) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		err := tx.q(ctx).Model(&Post{}).Where("id = ?", id).Updates(map[string]any{
-			"content": "", "source": "", "summary": "", "attachments": nil, "mentions": nil, "tags": nil, "raw": nil, "deleted_at": tx.Now().UTC(),
+			"title": "", "content": "", "source": "", "summary": "", "quote": "", "attachments": nil, "mentions": nil, "tags": nil, "raw": nil, "deleted_at": tx.Now().UTC(),
 		}).Error
 		if err != nil {
 			return translate(err)
 		}
-		if err := tx.q(ctx).Where("post_id = ?", id).Delete(&hashtagRow{}).Error; err != nil {
+		if err := tx.q(ctx).Where("boost_of_id = ?", id).Delete(&Post{}).Error; err != nil {
 			return translate(err)
 		}
-		if err := tx.q(ctx).Where("post_id = ?", id).Delete(&Notification{}).Error; err != nil {
-			return translate(err)
+		for _, row := range []any{&hashtagRow{}, &Notification{}, &mentionRow{}, &Like{}, &Pin{}, &Bookmark{}, &Vote{}, &Poll{}, &Stamp{}} {
+			if err := tx.q(ctx).Where("post_id = ?", id).Delete(row).Error; err != nil {
+				return translate(err)
+			}
 		}
-		return translate(tx.q(ctx).Where("post_id = ?", id).Delete(&mentionRow{}).Error)
+		return nil
 	})
 }
 
@@ -190,7 +208,7 @@ func (db *DB) DeletePostsOf(ctx context.Context, actor ID) error {
 				return err
 			}
 		}
-		return nil
+		return translate(tx.q(ctx).Where("actor_id = ? AND boost_of_id IS NOT NULL", actor).Delete(&Post{}).Error)
 	})
 }
 
@@ -212,6 +230,32 @@ func (db *DB) Replies(ctx context.Context, iri IRI, visibilities []string, p Pag
 	return ps, translate(p.of(db.q(ctx).Where("in_reply_to = ? AND in_reply_to <> '' AND deleted_at IS NULL AND visibility IN ?", iri, visibilities)).Find(&ps).Error)
 }
 
+// Conversation lists the posts of a conversation of the given visibilities, oldest first.
+func (db *DB) Conversation(ctx context.Context, conversation string, visibilities []string, after ID, limit int) ([]Post, error) {
+	var ps []Post
+	return ps, translate(db.q(ctx).Where("conversation = ? AND conversation <> '' AND id > ? AND deleted_at IS NULL AND visibility IN ?", conversation, after, visibilities).
+		Order("id").Limit(limit).Find(&ps).Error)
+}
+
+// CountConversation counts the posts of a conversation of the given visibilities.
+func (db *DB) CountConversation(ctx context.Context, conversation string, visibilities []string) (int64, error) {
+	var n int64
+	return n, translate(db.q(ctx).Model(&Post{}).Where("conversation = ? AND conversation <> '' AND deleted_at IS NULL AND visibility IN ?", conversation, visibilities).Count(&n).Error)
+}
+
+// CountReplies counts the posts that answer a post, of the given visibilities.
+func (db *DB) CountReplies(ctx context.Context, iri IRI, visibilities []string) (int64, error) {
+	var n int64
+	return n, translate(db.q(ctx).Model(&Post{}).Where("in_reply_to = ? AND in_reply_to <> '' AND deleted_at IS NULL AND visibility IN ?", iri, visibilities).Count(&n).Error)
+}
+
+// SetApproval stores what a parent's author said of a reply.
+func (db *DB) SetApproval(ctx context.Context, post ID, approval string) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Post{}).Where("id = ?", post).Update("approval", approval).Error)
+	})
+}
+
 // CountPosts counts an actor's public and unlisted posts.
 func (db *DB) CountPosts(ctx context.Context, actor ID) (int64, error) {
 	var n int64
@@ -221,5 +265,5 @@ func (db *DB) CountPosts(ctx context.Context, actor ID) (int64, error) {
 // CountLocalPosts counts what was said on this node.
 func (db *DB) CountLocalPosts(ctx context.Context) (int64, error) {
 	var n int64
-	return n, translate(db.q(ctx).Model(&Post{}).Where("deleted_at IS NULL AND actor_id IN (SELECT id FROM actors WHERE domain = '')").Count(&n).Error)
+	return n, translate(db.q(ctx).Model(&Post{}).Where("deleted_at IS NULL AND boost_of_id IS NULL AND actor_id IN (SELECT id FROM actors WHERE domain = '')").Count(&n).Error)
 }

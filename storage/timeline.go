@@ -1,28 +1,44 @@
 package storage
 
-import "context"
+import (
+	"context"
+
+	"gorm.io/gorm"
+)
 
 // HomeTimeline lists what an actor sees, newest first: its own posts, those of the actors that it follows,
-// and those that speak to it by name.
+// and those that speak to it by name. What suspended, blocked and muted actors say is left out, also when it is shared.
 func (db *DB) HomeTimeline(ctx context.Context, actor ID, p Page) ([]Post, error) {
 	q := db.q(ctx).Where(`deleted_at IS NULL AND (
 		actor_id = ?
 		OR id IN (SELECT post_id FROM mentions WHERE actor_id = ?)
 		OR (visibility <> 'direct' AND actor_id IN (SELECT target_id FROM follows WHERE actor_id = ? AND state = 'accepted')))`, actor, actor, actor)
+	q = db.audible(q, actor)
 	var ps []Post
 	return ps, translate(p.of(q).Find(&ps).Error)
 }
 
 // LocalTimeline lists the public posts of this node that answer nobody, newest first.
 func (db *DB) LocalTimeline(ctx context.Context, p Page) ([]Post, error) {
-	q := db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND in_reply_to = '' AND actor_id IN (SELECT id FROM actors WHERE domain = '')")
+	q := db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND in_reply_to = '' AND boost_of_id IS NULL AND actor_id IN (SELECT id FROM actors WHERE domain = '' AND suspended_at IS NULL AND silenced_at IS NULL)")
 	var ps []Post
 	return ps, translate(p.of(q).Find(&ps).Error)
 }
 
 // TagTimeline lists the public posts with a hashtag (lower case, without #), newest first.
 func (db *DB) TagTimeline(ctx context.Context, tag string, p Page) ([]Post, error) {
-	q := db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND id IN (SELECT post_id FROM hashtags WHERE name = ?)", tag)
+	q := db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND id IN (SELECT post_id FROM hashtags WHERE name = ?) AND actor_id NOT IN (SELECT id FROM actors WHERE suspended_at IS NOT NULL OR silenced_at IS NOT NULL)", tag)
 	var ps []Post
 	return ps, translate(p.of(q).Find(&ps).Error)
+}
+
+// audible leaves out what an actor does not want to hear, and nobody is to hear.
+func (db *DB) audible(q *gorm.DB, actor ID) *gorm.DB {
+	return q.Where(`NOT EXISTS (SELECT 1 FROM actors a WHERE a.suspended_at IS NOT NULL
+			AND (a.id = posts.actor_id OR a.id = (SELECT b.actor_id FROM posts b WHERE b.id = posts.boost_of_id)))
+		AND NOT EXISTS (SELECT 1 FROM blocks x WHERE (x.actor_id = ? AND (x.target_id = posts.actor_id OR x.target_id = (SELECT b.actor_id FROM posts b WHERE b.id = posts.boost_of_id)))
+			OR (x.target_id = ? AND x.actor_id = posts.actor_id))
+		AND NOT EXISTS (SELECT 1 FROM mutes m WHERE m.actor_id = ? AND (m.expires_at IS NULL OR m.expires_at > ?)
+			AND (m.target_id = posts.actor_id OR m.target_id = (SELECT b.actor_id FROM posts b WHERE b.id = posts.boost_of_id)))`,
+		actor, actor, actor, db.Now().UTC())
 }

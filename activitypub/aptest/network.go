@@ -146,7 +146,7 @@ func (net *Network) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// Deliver lets all nodes bring out what is due, until nothing is.
+// Deliver lets all nodes do the jobs and bring out the deliveries that are due, until nothing is.
 func (net *Network) Deliver() {
 	net.T.Helper()
 	for range 20 {
@@ -156,10 +156,17 @@ func (net *Network) Deliver() {
 			if err != nil {
 				net.T.Fatal(err)
 			}
-			if !due {
+			owed, err := n.DB.JobDue(context.Background())
+			if err != nil {
+				net.T.Fatal(err)
+			}
+			if !due && !owed {
 				continue
 			}
 			idle = false
+			if err := n.DoJobs(context.Background()); err != nil {
+				net.T.Fatal(err)
+			}
 			if err := n.DeliverDue(context.Background()); err != nil {
 				net.T.Fatal(err)
 			}

@@ -28,6 +28,7 @@ CREATE TABLE actors (
   followers     TEXT NOT NULL,
   following     TEXT NOT NULL,
   featured      TEXT NOT NULL,
+  liked         TEXT NOT NULL,
   icon_url      TEXT NOT NULL,
   icon_alt      TEXT NOT NULL,
   header_url    TEXT NOT NULL,
@@ -45,12 +46,14 @@ CREATE TABLE actors (
   fields        TEXT, -- JSON, NULL for none
   also_known_as TEXT, -- JSON, NULL for none
   moved_to      TEXT NOT NULL,
+  moved_at      DATETIME,
   raw           BLOB,
   published_at  DATETIME NOT NULL,
   created_at    DATETIME NOT NULL,
   updated_at    DATETIME NOT NULL,
   fetched_at    DATETIME NOT NULL,
   suspended_at  DATETIME,
+  silenced_at   DATETIME,
   deleted_at    DATETIME
 );
 
@@ -75,6 +78,27 @@ CREATE TABLE acts (
 
 CREATE INDEX acts_actor ON acts (actor_id, id);
 
+CREATE TABLE blocks (
+  id         INTEGER PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  target_id  INTEGER NOT NULL REFERENCES actors (id),
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, target_id)
+);
+
+CREATE INDEX blocks_target ON blocks (target_id);
+
+CREATE TABLE bookmarks (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  post_id    INTEGER NOT NULL REFERENCES posts (id),
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, post_id)
+);
+
+CREATE INDEX bookmarks_post ON bookmarks (post_id);
+
 CREATE TABLE deliveries (
   id          INTEGER PRIMARY KEY,
   activity_id INTEGER NOT NULL REFERENCES activities (id),
@@ -95,6 +119,13 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (next_at, id) WHERE state = 'queued';
 
 CREATE INDEX deliveries_host ON deliveries (host, object, id) WHERE state = 'queued';
+
+CREATE TABLE domain_rules (
+  domain     TEXT PRIMARY KEY, -- and all names below it
+  kind       TEXT NOT NULL CHECK (kind IN ('block', 'silence', 'allow')),
+  reason     TEXT NOT NULL,
+  created_at DATETIME NOT NULL
+);
 
 CREATE TABLE follows (
   id         INTEGER PRIMARY KEY,
@@ -142,6 +173,7 @@ CREATE TABLE invites (
 CREATE TABLE jobs (
   id          INTEGER PRIMARY KEY,
   kind        TEXT NOT NULL,
+  about       TEXT NOT NULL, -- what it is about: a job of one kind waits once
   payload     BLOB NOT NULL,
   attempts    INTEGER NOT NULL,
   run_at      DATETIME NOT NULL,
@@ -150,6 +182,8 @@ CREATE TABLE jobs (
   created_at  DATETIME NOT NULL,
   dead_at     DATETIME
 );
+
+CREATE INDEX jobs_about ON jobs (kind, about) WHERE dead_at IS NULL;
 
 CREATE INDEX jobs_due ON jobs (run_at, id) WHERE dead_at IS NULL;
 
@@ -164,6 +198,18 @@ CREATE TABLE keys (
 );
 
 CREATE INDEX keys_actor ON keys (actor_id);
+
+CREATE TABLE likes (
+  id         INTEGER PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  post_id    INTEGER NOT NULL REFERENCES posts (id),
+  content    TEXT NOT NULL,
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, post_id)
+);
+
+CREATE INDEX likes_post ON likes (post_id, id);
 
 CREATE TABLE members (
   id         INTEGER PRIMARY KEY,
@@ -184,6 +230,17 @@ CREATE TABLE mentions (
 
 CREATE INDEX mentions_post ON mentions (post_id);
 
+CREATE TABLE mutes (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  target_id  INTEGER NOT NULL REFERENCES actors (id),
+  expires_at DATETIME,
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, target_id)
+);
+
+CREATE INDEX mutes_target ON mutes (target_id);
+
 CREATE TABLE notifications (
   id         INTEGER PRIMARY KEY,
   actor_id   INTEGER NOT NULL REFERENCES actors (id),
@@ -195,6 +252,25 @@ CREATE TABLE notifications (
   UNIQUE (actor_id, kind, from_id, post_id)
 );
 
+CREATE TABLE pins (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  post_id    INTEGER NOT NULL REFERENCES posts (id),
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, post_id)
+);
+
+CREATE INDEX pins_post ON pins (post_id);
+
+CREATE TABLE polls (
+  post_id   INTEGER PRIMARY KEY REFERENCES posts (id),
+  multiple  BOOLEAN NOT NULL,
+  options   TEXT NOT NULL, -- JSON: names and votes
+  voters    INTEGER NOT NULL,
+  ends_at   DATETIME,
+  closed_at DATETIME
+);
+
 CREATE TABLE posts (
   id             INTEGER PRIMARY KEY,
   iri            TEXT NOT NULL UNIQUE,
@@ -204,13 +280,19 @@ CREATE TABLE posts (
   in_reply_to    TEXT NOT NULL,
   in_reply_to_id INTEGER,
   conversation   TEXT NOT NULL,
+  boost_of_id    INTEGER, -- of an Announce: the post that it shares
   visibility     TEXT NOT NULL CHECK (visibility IN ('public', 'unlisted', 'private', 'direct')),
+  title          TEXT NOT NULL,
   content        TEXT NOT NULL,
   source         TEXT NOT NULL,
   summary        TEXT NOT NULL,
   sensitive      BOOLEAN NOT NULL,
   language       TEXT NOT NULL,
   url            TEXT NOT NULL,
+  quote          TEXT NOT NULL, -- the post that it quotes
+  quote_approval TEXT NOT NULL, -- who says that it may
+  approval       TEXT NOT NULL, -- of a reply whose parent's author wants to be asked: pending, rejected, or the IRI that says yes
+  policy         TEXT, -- JSON: who may reply, quote, like and share; NULL for no word of it
   attachments    TEXT, -- JSON, NULL for none
   mentions       TEXT, -- JSON, NULL for none
   tags           TEXT, -- JSON, NULL for none
@@ -222,11 +304,38 @@ CREATE TABLE posts (
 
 CREATE INDEX posts_actor ON posts (actor_id, id);
 
+CREATE UNIQUE INDEX posts_boost ON posts (boost_of_id, actor_id) WHERE boost_of_id IS NOT NULL;
+
+CREATE INDEX posts_conversation ON posts (conversation, id) WHERE conversation <> '';
+
 CREATE INDEX posts_reply ON posts (in_reply_to) WHERE in_reply_to <> '';
+
+CREATE TABLE reports (
+  id          INTEGER PRIMARY KEY,
+  iri         TEXT NOT NULL UNIQUE,
+  reporter_id INTEGER NOT NULL REFERENCES actors (id),
+  target_id   INTEGER NOT NULL REFERENCES actors (id),
+  posts       TEXT, -- JSON: their ids, NULL for none
+  comment     TEXT NOT NULL,
+  forwarded   BOOLEAN NOT NULL,
+  created_at  DATETIME NOT NULL,
+  resolved_at DATETIME,
+  resolved_by INTEGER NOT NULL -- a user; 0: nobody, or the operator
+);
 
 CREATE TABLE settings (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
+);
+
+CREATE TABLE stamps (
+  id         INTEGER PRIMARY KEY,
+  post_id    INTEGER NOT NULL REFERENCES posts (id),
+  actor_id   INTEGER NOT NULL REFERENCES actors (id), -- who quotes
+  quote      TEXT NOT NULL,                           -- the post that quotes
+  created_at DATETIME NOT NULL,
+  revoked_at DATETIME,
+  UNIQUE (post_id, quote)
 );
 
 CREATE TABLE tokens (
@@ -255,3 +364,15 @@ CREATE TABLE users (
   created_at    DATETIME NOT NULL,
   suspended_at  DATETIME
 );
+
+CREATE TABLE votes (
+  id         INTEGER PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  post_id    INTEGER NOT NULL REFERENCES posts (id),
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  choice     INTEGER NOT NULL,
+  created_at DATETIME NOT NULL,
+  UNIQUE (post_id, actor_id, choice)
+);
+
+CREATE INDEX votes_actor ON votes (actor_id);

@@ -23,6 +23,7 @@ CREATE TABLE actors (
   followers     TEXT NOT NULL,
   following     TEXT NOT NULL,
   featured      TEXT NOT NULL,
+  liked         TEXT NOT NULL,
   icon_url      TEXT NOT NULL,
   icon_alt      TEXT NOT NULL,
   header_url    TEXT NOT NULL,
@@ -40,12 +41,14 @@ CREATE TABLE actors (
   fields        TEXT, -- JSON, NULL for none
   also_known_as TEXT, -- JSON, NULL for none
   moved_to      TEXT NOT NULL,
+  moved_at      TIMESTAMPTZ,
   raw           BYTEA,
   published_at  TIMESTAMPTZ NOT NULL,
   created_at    TIMESTAMPTZ NOT NULL,
   updated_at    TIMESTAMPTZ NOT NULL,
   fetched_at    TIMESTAMPTZ NOT NULL,
   suspended_at  TIMESTAMPTZ,
+  silenced_at   TIMESTAMPTZ,
   deleted_at    TIMESTAMPTZ
 );
 CREATE INDEX actors_handle ON actors (domain, username);
@@ -137,13 +140,19 @@ CREATE TABLE posts (
   in_reply_to    TEXT NOT NULL,
   in_reply_to_id BIGINT,
   conversation   TEXT NOT NULL,
+  boost_of_id    BIGINT, -- of an Announce: the post that it shares
   visibility     TEXT NOT NULL CHECK (visibility IN ('public', 'unlisted', 'private', 'direct')),
+  title          TEXT NOT NULL,
   content        TEXT NOT NULL,
   source         TEXT NOT NULL,
   summary        TEXT NOT NULL,
   sensitive      BOOLEAN NOT NULL,
   language       TEXT NOT NULL,
   url            TEXT NOT NULL,
+  quote          TEXT NOT NULL, -- the post that it quotes
+  quote_approval TEXT NOT NULL, -- who says that it may
+  approval       TEXT NOT NULL, -- of a reply whose parent's author wants to be asked: pending, rejected, or the IRI that says yes
+  policy         TEXT, -- JSON: who may reply, quote, like and share; NULL for no word of it
   attachments    TEXT, -- JSON, NULL for none
   mentions       TEXT, -- JSON, NULL for none
   tags           TEXT, -- JSON, NULL for none
@@ -153,6 +162,8 @@ CREATE TABLE posts (
   deleted_at     TIMESTAMPTZ
 );
 CREATE INDEX posts_actor ON posts (actor_id, id);
+CREATE UNIQUE INDEX posts_boost ON posts (boost_of_id, actor_id) WHERE boost_of_id IS NOT NULL;
+CREATE INDEX posts_conversation ON posts (conversation, id) WHERE conversation <> '';
 CREATE INDEX posts_reply ON posts (in_reply_to) WHERE in_reply_to <> '';
 
 -- To whom a post speaks by name: the readers of a direct post.
@@ -179,6 +190,113 @@ CREATE TABLE notifications (
   created_at TIMESTAMPTZ NOT NULL,
   read_at    TIMESTAMPTZ,
   UNIQUE (actor_id, kind, from_id, post_id)
+);
+
+-- Who likes what; content is the emoji of a reaction, '' for a plain like.
+CREATE TABLE likes (
+  id         BIGINT PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  post_id    BIGINT NOT NULL REFERENCES posts (id),
+  content    TEXT NOT NULL,
+  created_at TIMESTAMPTZ NOT NULL,
+  UNIQUE (actor_id, post_id)
+);
+CREATE INDEX likes_post ON likes (post_id, id);
+
+-- What an actor puts on top of its profile (featured).
+CREATE TABLE pins (
+  id         BIGINT PRIMARY KEY,
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  post_id    BIGINT NOT NULL REFERENCES posts (id),
+  created_at TIMESTAMPTZ NOT NULL,
+  UNIQUE (actor_id, post_id)
+);
+CREATE INDEX pins_post ON pins (post_id);
+
+-- What an actor of this node wants to find again. Nobody else learns of it.
+CREATE TABLE bookmarks (
+  id         BIGINT PRIMARY KEY,
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  post_id    BIGINT NOT NULL REFERENCES posts (id),
+  created_at TIMESTAMPTZ NOT NULL,
+  UNIQUE (actor_id, post_id)
+);
+CREATE INDEX bookmarks_post ON bookmarks (post_id);
+
+-- What a post of type Question asks.
+CREATE TABLE polls (
+  post_id   BIGINT PRIMARY KEY REFERENCES posts (id),
+  multiple  BOOLEAN NOT NULL,
+  options   TEXT NOT NULL, -- JSON: names and votes
+  voters    BIGINT NOT NULL,
+  ends_at   TIMESTAMPTZ,
+  closed_at TIMESTAMPTZ
+);
+
+CREATE TABLE votes (
+  id         BIGINT PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  post_id    BIGINT NOT NULL REFERENCES posts (id),
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  choice     BIGINT NOT NULL,
+  created_at TIMESTAMPTZ NOT NULL,
+  UNIQUE (post_id, actor_id, choice)
+);
+CREATE INDEX votes_actor ON votes (actor_id);
+
+-- Who wants nothing to do with whom, in both directions between servers.
+CREATE TABLE blocks (
+  id         BIGINT PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  target_id  BIGINT NOT NULL REFERENCES actors (id),
+  created_at TIMESTAMPTZ NOT NULL,
+  UNIQUE (actor_id, target_id)
+);
+CREATE INDEX blocks_target ON blocks (target_id);
+
+-- Whom an actor of this node does not want to read. Nobody else learns of it.
+CREATE TABLE mutes (
+  id         BIGINT PRIMARY KEY,
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  target_id  BIGINT NOT NULL REFERENCES actors (id),
+  expires_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ NOT NULL,
+  UNIQUE (actor_id, target_id)
+);
+CREATE INDEX mutes_target ON mutes (target_id);
+
+-- Which servers this node has nothing to do with, holds at a distance, or lets in.
+CREATE TABLE domain_rules (
+  domain     TEXT PRIMARY KEY, -- and all names below it
+  kind       TEXT NOT NULL CHECK (kind IN ('block', 'silence', 'allow')),
+  reason     TEXT NOT NULL,
+  created_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE reports (
+  id          BIGINT PRIMARY KEY,
+  iri         TEXT NOT NULL UNIQUE,
+  reporter_id BIGINT NOT NULL REFERENCES actors (id),
+  target_id   BIGINT NOT NULL REFERENCES actors (id),
+  posts       TEXT, -- JSON: their ids, NULL for none
+  comment     TEXT NOT NULL,
+  forwarded   BOOLEAN NOT NULL,
+  created_at  TIMESTAMPTZ NOT NULL,
+  resolved_at TIMESTAMPTZ,
+  resolved_by BIGINT NOT NULL -- a user; 0: nobody, or the operator
+);
+
+-- Leave to quote a post (FEP-044f), which others may look up until it is revoked.
+CREATE TABLE stamps (
+  id         BIGINT PRIMARY KEY,
+  post_id    BIGINT NOT NULL REFERENCES posts (id),
+  actor_id   BIGINT NOT NULL REFERENCES actors (id), -- who quotes
+  quote      TEXT NOT NULL,                           -- the post that quotes
+  created_at TIMESTAMPTZ NOT NULL,
+  revoked_at TIMESTAMPTZ,
+  UNIQUE (post_id, quote)
 );
 
 -- Every activity, as received or as sent; the bytes are evidence.
@@ -237,6 +355,7 @@ CREATE TABLE hosts (
 CREATE TABLE jobs (
   id          BIGINT PRIMARY KEY,
   kind        TEXT NOT NULL,
+  about       TEXT NOT NULL, -- what it is about: a job of one kind waits once
   payload     BYTEA NOT NULL,
   attempts    BIGINT NOT NULL,
   run_at      TIMESTAMPTZ NOT NULL,
@@ -245,6 +364,7 @@ CREATE TABLE jobs (
   created_at  TIMESTAMPTZ NOT NULL,
   dead_at     TIMESTAMPTZ
 );
+CREATE INDEX jobs_about ON jobs (kind, about) WHERE dead_at IS NULL;
 CREATE INDEX jobs_due ON jobs (run_at, id) WHERE dead_at IS NULL;
 
 -- +goose StatementBegin
@@ -258,6 +378,16 @@ DROP TABLE hosts;
 DROP TABLE deliveries;
 DROP TABLE tombstones;
 DROP TABLE activities;
+DROP TABLE stamps;
+DROP TABLE reports;
+DROP TABLE domain_rules;
+DROP TABLE mutes;
+DROP TABLE blocks;
+DROP TABLE votes;
+DROP TABLE polls;
+DROP TABLE bookmarks;
+DROP TABLE pins;
+DROP TABLE likes;
 DROP TABLE notifications;
 DROP TABLE hashtags;
 DROP TABLE mentions;

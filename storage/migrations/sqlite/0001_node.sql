@@ -23,6 +23,7 @@ CREATE TABLE actors (
   followers     TEXT NOT NULL,
   following     TEXT NOT NULL,
   featured      TEXT NOT NULL,
+  liked         TEXT NOT NULL,
   icon_url      TEXT NOT NULL,
   icon_alt      TEXT NOT NULL,
   header_url    TEXT NOT NULL,
@@ -40,12 +41,14 @@ CREATE TABLE actors (
   fields        TEXT, -- JSON, NULL for none
   also_known_as TEXT, -- JSON, NULL for none
   moved_to      TEXT NOT NULL,
+  moved_at      DATETIME,
   raw           BLOB,
   published_at  DATETIME NOT NULL,
   created_at    DATETIME NOT NULL,
   updated_at    DATETIME NOT NULL,
   fetched_at    DATETIME NOT NULL,
   suspended_at  DATETIME,
+  silenced_at   DATETIME,
   deleted_at    DATETIME
 );
 CREATE INDEX actors_handle ON actors (domain, username);
@@ -137,13 +140,19 @@ CREATE TABLE posts (
   in_reply_to    TEXT NOT NULL,
   in_reply_to_id INTEGER,
   conversation   TEXT NOT NULL,
+  boost_of_id    INTEGER, -- of an Announce: the post that it shares
   visibility     TEXT NOT NULL CHECK (visibility IN ('public', 'unlisted', 'private', 'direct')),
+  title          TEXT NOT NULL,
   content        TEXT NOT NULL,
   source         TEXT NOT NULL,
   summary        TEXT NOT NULL,
   sensitive      BOOLEAN NOT NULL,
   language       TEXT NOT NULL,
   url            TEXT NOT NULL,
+  quote          TEXT NOT NULL, -- the post that it quotes
+  quote_approval TEXT NOT NULL, -- who says that it may
+  approval       TEXT NOT NULL, -- of a reply whose parent's author wants to be asked: pending, rejected, or the IRI that says yes
+  policy         TEXT, -- JSON: who may reply, quote, like and share; NULL for no word of it
   attachments    TEXT, -- JSON, NULL for none
   mentions       TEXT, -- JSON, NULL for none
   tags           TEXT, -- JSON, NULL for none
@@ -153,6 +162,8 @@ CREATE TABLE posts (
   deleted_at     DATETIME
 );
 CREATE INDEX posts_actor ON posts (actor_id, id);
+CREATE UNIQUE INDEX posts_boost ON posts (boost_of_id, actor_id) WHERE boost_of_id IS NOT NULL;
+CREATE INDEX posts_conversation ON posts (conversation, id) WHERE conversation <> '';
 CREATE INDEX posts_reply ON posts (in_reply_to) WHERE in_reply_to <> '';
 
 -- To whom a post speaks by name: the readers of a direct post.
@@ -179,6 +190,113 @@ CREATE TABLE notifications (
   created_at DATETIME NOT NULL,
   read_at    DATETIME,
   UNIQUE (actor_id, kind, from_id, post_id)
+);
+
+-- Who likes what; content is the emoji of a reaction, '' for a plain like.
+CREATE TABLE likes (
+  id         INTEGER PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  post_id    INTEGER NOT NULL REFERENCES posts (id),
+  content    TEXT NOT NULL,
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, post_id)
+);
+CREATE INDEX likes_post ON likes (post_id, id);
+
+-- What an actor puts on top of its profile (featured).
+CREATE TABLE pins (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  post_id    INTEGER NOT NULL REFERENCES posts (id),
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, post_id)
+);
+CREATE INDEX pins_post ON pins (post_id);
+
+-- What an actor of this node wants to find again. Nobody else learns of it.
+CREATE TABLE bookmarks (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  post_id    INTEGER NOT NULL REFERENCES posts (id),
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, post_id)
+);
+CREATE INDEX bookmarks_post ON bookmarks (post_id);
+
+-- What a post of type Question asks.
+CREATE TABLE polls (
+  post_id   INTEGER PRIMARY KEY REFERENCES posts (id),
+  multiple  BOOLEAN NOT NULL,
+  options   TEXT NOT NULL, -- JSON: names and votes
+  voters    INTEGER NOT NULL,
+  ends_at   DATETIME,
+  closed_at DATETIME
+);
+
+CREATE TABLE votes (
+  id         INTEGER PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  post_id    INTEGER NOT NULL REFERENCES posts (id),
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  choice     INTEGER NOT NULL,
+  created_at DATETIME NOT NULL,
+  UNIQUE (post_id, actor_id, choice)
+);
+CREATE INDEX votes_actor ON votes (actor_id);
+
+-- Who wants nothing to do with whom, in both directions between servers.
+CREATE TABLE blocks (
+  id         INTEGER PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  target_id  INTEGER NOT NULL REFERENCES actors (id),
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, target_id)
+);
+CREATE INDEX blocks_target ON blocks (target_id);
+
+-- Whom an actor of this node does not want to read. Nobody else learns of it.
+CREATE TABLE mutes (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  target_id  INTEGER NOT NULL REFERENCES actors (id),
+  expires_at DATETIME,
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, target_id)
+);
+CREATE INDEX mutes_target ON mutes (target_id);
+
+-- Which servers this node has nothing to do with, holds at a distance, or lets in.
+CREATE TABLE domain_rules (
+  domain     TEXT PRIMARY KEY, -- and all names below it
+  kind       TEXT NOT NULL CHECK (kind IN ('block', 'silence', 'allow')),
+  reason     TEXT NOT NULL,
+  created_at DATETIME NOT NULL
+);
+
+CREATE TABLE reports (
+  id          INTEGER PRIMARY KEY,
+  iri         TEXT NOT NULL UNIQUE,
+  reporter_id INTEGER NOT NULL REFERENCES actors (id),
+  target_id   INTEGER NOT NULL REFERENCES actors (id),
+  posts       TEXT, -- JSON: their ids, NULL for none
+  comment     TEXT NOT NULL,
+  forwarded   BOOLEAN NOT NULL,
+  created_at  DATETIME NOT NULL,
+  resolved_at DATETIME,
+  resolved_by INTEGER NOT NULL -- a user; 0: nobody, or the operator
+);
+
+-- Leave to quote a post (FEP-044f), which others may look up until it is revoked.
+CREATE TABLE stamps (
+  id         INTEGER PRIMARY KEY,
+  post_id    INTEGER NOT NULL REFERENCES posts (id),
+  actor_id   INTEGER NOT NULL REFERENCES actors (id), -- who quotes
+  quote      TEXT NOT NULL,                           -- the post that quotes
+  created_at DATETIME NOT NULL,
+  revoked_at DATETIME,
+  UNIQUE (post_id, quote)
 );
 
 -- Every activity, as received or as sent; the bytes are evidence.
@@ -237,6 +355,7 @@ CREATE TABLE hosts (
 CREATE TABLE jobs (
   id          INTEGER PRIMARY KEY,
   kind        TEXT NOT NULL,
+  about       TEXT NOT NULL, -- what it is about: a job of one kind waits once
   payload     BLOB NOT NULL,
   attempts    INTEGER NOT NULL,
   run_at      DATETIME NOT NULL,
@@ -245,6 +364,7 @@ CREATE TABLE jobs (
   created_at  DATETIME NOT NULL,
   dead_at     DATETIME
 );
+CREATE INDEX jobs_about ON jobs (kind, about) WHERE dead_at IS NULL;
 CREATE INDEX jobs_due ON jobs (run_at, id) WHERE dead_at IS NULL;
 
 -- +goose StatementBegin
@@ -260,6 +380,16 @@ DROP TABLE hosts;
 DROP TABLE deliveries;
 DROP TABLE tombstones;
 DROP TABLE activities;
+DROP TABLE stamps;
+DROP TABLE reports;
+DROP TABLE domain_rules;
+DROP TABLE mutes;
+DROP TABLE blocks;
+DROP TABLE votes;
+DROP TABLE polls;
+DROP TABLE bookmarks;
+DROP TABLE pins;
+DROP TABLE likes;
 DROP TABLE notifications;
 DROP TABLE hashtags;
 DROP TABLE mentions;

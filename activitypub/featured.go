@@ -1,0 +1,136 @@
+package activitypub
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"planet/storage"
+)
+
+const maxPins = 5
+
+// applyFeatured keeps what an actor elsewhere pins to its profile, or takes off it (Add and Remove).
+func (n *Node) applyFeatured(signer *storage.Actor) preparation {
+	return func(ctx context.Context, act *Activity) (effect, error) {
+		if act.Object == "" || act.top.iri("target") != signer.Featured || !sameOrigin(string(act.Object), string(signer.IRI)) {
+			return nothing, nil // moderators, members, tags: not kept here
+		}
+		p, err := n.DB.PostByIRI(ctx, act.Object)
+		if errors.Is(err, storage.ErrNotFound) {
+			followed, err := n.DB.FollowedLocally(ctx, signer.ID)
+			if err != nil || !followed || act.Type == "Remove" {
+				return nothing, err
+			}
+			return func(ctx context.Context, tx *storage.DB) error {
+				return enqueue(ctx, tx, jobPin, string(act.Object), time.Time{}, work{Object: act.Object, Actor: signer.IRI})
+			}, nil
+		}
+		if err != nil || p.ActorID != signer.ID || p.DeletedAt != nil {
+			return nothing, err
+		}
+		return func(ctx context.Context, tx *storage.DB) error {
+			if act.Type == "Remove" {
+				if err := tx.DeletePin(ctx, signer.ID, p.ID); !errors.Is(err, storage.ErrNotFound) {
+					return err
+				}
+				return nil
+			}
+			return n.pin(ctx, tx, signer.ID, p.ID)
+		}, nil
+	}
+}
+
+// pin keeps a pin of an actor elsewhere; of too many the latest are not kept.
+func (n *Node) pin(ctx context.Context, tx *storage.DB, actor, post storage.ID) error {
+	count, err := tx.CountPins(ctx, actor)
+	if err != nil || count >= 50 {
+		return err
+	}
+	return tx.SavePin(ctx, actor, post)
+}
+
+// keepPin is the job of finding what somebody pins.
+func (n *Node) keepPin(ctx context.Context, w work) error {
+	p, err := n.fetchPost(ctx, w.Object)
+	if err != nil {
+		return err
+	}
+	a, err := n.DB.ActorByIRI(ctx, w.Actor)
+	if err != nil || a.ID != p.ActorID {
+		return err
+	}
+	return n.DB.Transaction(ctx, func(tx *storage.DB) error { return n.pin(ctx, tx, a.ID, p.ID) })
+}
+
+// Pin puts a post of an actor of ours on top of its profile; Unpin takes it off. Only what everyone may read is pinned.
+func (n *Node) Pin(ctx context.Context, by By, post storage.ID) error {
+	return n.setPin(ctx, by, post, "Add")
+}
+
+// Unpin takes a post off the top of a profile. ErrNotFound when it is not there.
+func (n *Node) Unpin(ctx context.Context, by By, post storage.ID) error {
+	return n.setPin(ctx, by, post, "Remove")
+}
+
+func (n *Node) setPin(ctx context.Context, by By, post storage.ID, kind string) error {
+	p, err := n.ownPost(ctx, by, post)
+	if err != nil {
+		return err
+	}
+	if p.BoostOfID != nil || p.Visibility != storage.Public && p.Visibility != storage.Unlisted {
+		return problem(http.StatusForbidden, "visibility", "only posts of one's own that everyone may read are pinned")
+	}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.allowed(ctx, tx, by, "post"); err != nil {
+			return err
+		}
+		act := "post.pin"
+		if kind == "Add" {
+			count, err := tx.CountPins(ctx, by.Actor.ID)
+			if err != nil {
+				return err
+			}
+			if count >= maxPins {
+				return invalid("post", "at most %d posts are pinned: take one off first", maxPins)
+			}
+			if err := tx.SavePin(ctx, by.Actor.ID, p.ID); err != nil {
+				return err
+			}
+		} else {
+			act = "post.unpin"
+			if err := tx.DeletePin(ctx, by.Actor.ID, p.ID); err != nil {
+				return err
+			}
+		}
+		if err := record(ctx, tx, by, act, p.IRI); err != nil {
+			return err
+		}
+		inboxes, err := n.followerInboxes(ctx, tx, by.Actor)
+		if err != nil {
+			return err
+		}
+		m := map[string]any{"type": kind, "actor": by.Actor.IRI, "object": p.IRI, "target": by.Actor.Featured, "to": []any{publicAddress}, "cc": []any{by.Actor.Followers}}
+		return n.send(ctx, tx, by.Actor, m, shipment{object: p.IRI, inboxes: inboxes, public: true})
+	})
+	n.Wake()
+	return err
+}
+
+// Bookmark keeps a post for an actor of ours to find again; nobody else learns of it. keep false lets go of it.
+func (n *Node) Bookmark(ctx context.Context, by By, post storage.ID, keep bool) error {
+	p, _, err := n.readablePost(ctx, n.DB, post, by)
+	if err != nil {
+		return err
+	}
+	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := n.allowed(ctx, tx, by, "like"); err != nil {
+			return err
+		}
+		if !keep {
+			return tx.DeleteBookmark(ctx, by.Actor.ID, p.ID)
+		}
+		return tx.SaveBookmark(ctx, by.Actor.ID, p.ID)
+	})
+}

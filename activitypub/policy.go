@@ -1,0 +1,269 @@
+package activitypub
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"planet/storage"
+)
+
+// This file says with whom the node speaks, and who may do what with a post: domain rules, suspensions, blocks between
+// persons, and the policies that posts carry.
+
+// With which other servers a node speaks (PLANET_FEDERATION).
+const (
+	FederationOpen      = "open"      // all that no rule blocks
+	FederationAllowlist = "allowlist" // those that a rule allows
+	FederationOff       = "off"       // none
+)
+
+// admits refuses another server that this node has nothing to do with, by the origin of anything of its: 403. What is ours
+// is always admitted.
+func (n *Node) admits(ctx context.Context, db *storage.DB, iri storage.IRI) error {
+	if n.isOurs(iri) {
+		return nil
+	}
+	return n.admitsHost(ctx, db, hostOf(iri))
+}
+
+func (n *Node) admitsHost(ctx context.Context, db *storage.DB, host string) error {
+	if n.Federation == FederationOff {
+		return problem(403, "federation", "this node does not speak with other servers")
+	}
+	rule, err := db.DomainRuleFor(ctx, host)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	switch {
+	case err == nil && rule.Kind == storage.RuleBlock:
+		return problem(403, "blocked", "this node has nothing to do with %s", clip(host, 255))
+	case n.Federation == FederationAllowlist && (err != nil || rule.Kind != storage.RuleAllow):
+		return problem(403, "allowlist", "this node speaks with chosen servers only, and %s is none of them", clip(host, 255))
+	}
+	return nil
+}
+
+// standing reads anew what this node thinks of a signer, as the keyring remembers who signs and no more. A suspended actor
+// is refused with 403.
+func (n *Node) standing(ctx context.Context, signer *storage.Actor) (*storage.Actor, error) {
+	s, err := n.DB.StandingOf(ctx, signer.ID)
+	if err != nil {
+		return nil, err
+	}
+	if s.Suspended {
+		return nil, problem(403, "suspended", "this node has nothing to do with %s", signer.IRI)
+	}
+	if s.Silenced != (signer.SilencedAt != nil) {
+		now, a := n.Now().UTC(), *signer
+		if a.SilencedAt = nil; s.Silenced {
+			a.SilencedAt = &now
+		}
+		signer = &a
+	}
+	return signer, nil
+}
+
+// fetch asks another server for a document, if this node speaks with it (see Client.FetchDocument).
+func (n *Node) fetch(ctx context.Context, iri storage.IRI) ([]byte, error) {
+	if err := n.admits(ctx, n.DB, iri); err != nil {
+		return nil, err
+	}
+	return n.Client.FetchDocument(ctx, string(iri), n.signGet)
+}
+
+// SetDomainRule adds or replaces the rule for a domain and all names below it; what was known from there is suspended or
+// silenced with it. The domain may be written in any way that names it. Who did it is kept: user may be nil, for the operator.
+func (n *Node) SetDomainRule(ctx context.Context, user *storage.User, domain, kind, reason string) (*storage.DomainRule, error) {
+	name, err := n.ruleDomain(domain)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains([]string{storage.RuleBlock, storage.RuleSilence, storage.RuleAllow}, kind) {
+		return nil, invalid("rule", "%q is not block, silence or allow", kind)
+	}
+	r := &storage.DomainRule{Domain: name, Kind: kind, Reason: clip(reason, 1000)}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := tx.SaveDomainRule(ctx, r); err != nil {
+			return err
+		}
+		return record(ctx, tx, By{user, n.service}, "domain."+kind, storage.IRI(name))
+	})
+	return r, err
+}
+
+// RemoveDomainRule takes the rule for a domain away. ErrNotFound when there is none.
+func (n *Node) RemoveDomainRule(ctx context.Context, user *storage.User, domain string) error {
+	name, err := n.ruleDomain(domain)
+	if err != nil {
+		return err
+	}
+	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := tx.DeleteDomainRule(ctx, name); err != nil {
+			return err
+		}
+		return record(ctx, tx, By{user, n.service}, "domain.remove", storage.IRI(name))
+	})
+}
+
+func (n *Node) ruleDomain(domain string) (string, error) {
+	name, err := normaliseHost(domain)
+	if err != nil {
+		return "", invalid("domain", "%q is not the name of a server: %v", clip(domain, 255), err)
+	}
+	if name == n.Host {
+		return "", invalid("domain", "%s is this node itself", name)
+	}
+	return name, nil
+}
+
+// SetStanding suspends or silences an actor, here or elsewhere, or lets it go. A suspended actor elsewhere is not heard any
+// more, and all follows with it end; what a silenced one says is seen by its followers alone.
+func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *storage.Actor, suspended, silenced bool) error {
+	if actor.Local() && (actor.Type == storage.Application || actor.Type == storage.Service) {
+		return invalid("handle", "%s is this node itself", actor.Username)
+	}
+	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := tx.SetStanding(ctx, actor.ID, suspended, silenced); err != nil {
+			return err
+		}
+		kind := "actor.clear"
+		if suspended {
+			kind = "actor.suspend"
+		} else if silenced {
+			kind = "actor.silence"
+		}
+		return record(ctx, tx, By{user, n.service}, kind, actor.IRI)
+	})
+}
+
+// tell notifies actors of this node of what somebody did, but for those who do not want to hear of her, and, when she is
+// silenced, those who do not follow her.
+func (n *Node) tell(ctx context.Context, tx *storage.DB, told []storage.ID, kind string, from *storage.Actor, post storage.ID) error {
+	if len(told) == 0 {
+		return nil
+	}
+	deaf, err := tx.Deaf(ctx, told, from.ID)
+	if err != nil {
+		return err
+	}
+	for _, id := range told {
+		if id == from.ID || slices.Contains(deaf, id) {
+			continue
+		}
+		if from.SilencedAt != nil {
+			f, err := tx.FollowBetween(ctx, id, from.ID)
+			if errors.Is(err, storage.ErrNotFound) || err == nil && f.State != storage.FollowAccepted {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: kind, FromID: from.ID, PostID: post}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Who may quote a post of ours.
+const (
+	QuotePublic    = "public"
+	QuoteFollowers = "followers"
+	QuoteNobody    = "nobody"
+)
+
+// quoteRule is the rule of a post of ours: without a word of its author everyone may quote what everyone may read.
+func quoteRule(p *storage.Post, author *storage.Actor, word string) *storage.PolicyRule {
+	switch {
+	case p.Visibility != storage.Public && p.Visibility != storage.Unlisted || word == QuoteNobody:
+		return &storage.PolicyRule{Automatic: []storage.IRI{author.IRI}}
+	case word == QuoteFollowers:
+		return &storage.PolicyRule{Automatic: []storage.IRI{author.Followers}}
+	default:
+		return &storage.PolicyRule{Automatic: []storage.IRI{publicAddress}}
+	}
+}
+
+// policyToWire is a policy as FEP-044f and GoToSocial write it.
+func policyToWire(p *storage.Policy) map[string]any {
+	out := map[string]any{}
+	for name, rule := range map[string]*storage.PolicyRule{"canQuote": p.Quote, "canReply": p.Reply, "canLike": p.Like, "canAnnounce": p.Boost} {
+		if rule != nil {
+			r := map[string]any{"automaticApproval": rule.Automatic}
+			if len(rule.Manual) > 0 {
+				r["manualApproval"] = rule.Manual
+			}
+			out[name] = r
+		}
+	}
+	return out
+}
+
+// policyFromWire reads `interactionPolicy`, with the words of GoToSocial before 0.20 too; nil when there is none.
+func policyFromWire(o object) *storage.Policy {
+	m := o.child("interactionPolicy")
+	if m == nil {
+		return nil
+	}
+	rule := func(name string) *storage.PolicyRule {
+		c := m.child(name)
+		if c == nil {
+			return nil
+		}
+		r := &storage.PolicyRule{Automatic: append(c.iris("automaticApproval"), c.iris("always")...), Manual: append(c.iris("manualApproval"), c.iris("approvalRequired")...)}
+		r.Automatic, r.Manual = r.Automatic[:min(len(r.Automatic), 100)], r.Manual[:min(len(r.Manual), 100)]
+		return r
+	}
+	return &storage.Policy{Quote: rule("canQuote"), Reply: rule("canReply"), Like: rule("canLike"), Boost: rule("canAnnounce")}
+}
+
+// The answers of permission.
+const (
+	mayNot = iota
+	mayAsk
+	mayDo
+)
+
+// permission says what a rule of a post by author lets an actor do. follows reports whether she follows the author,
+// followed whether the author follows her.
+func permission(rule *storage.PolicyRule, author *storage.Actor, actor storage.IRI, mentioned, follows, followed bool) int {
+	in := func(list []storage.IRI) bool {
+		return slices.ContainsFunc(list, func(i storage.IRI) bool {
+			return isPublic(i) || i == actor || i == author.Followers && i != "" && follows || i == author.Following && i != "" && followed
+		})
+	}
+	switch {
+	case rule == nil || actor == author.IRI || mentioned || in(rule.Automatic):
+		return mayDo
+	case in(rule.Manual):
+		return mayAsk
+	default:
+		return mayNot
+	}
+}
+
+// permitted says what one of the rules that a post of another server carries lets an actor of ours do.
+func (n *Node) permitted(ctx context.Context, db *storage.DB, p *storage.Post, author, actor *storage.Actor, rule func(*storage.Policy) *storage.PolicyRule) (int, error) {
+	if p.Policy == nil || author.Local() || rule(p.Policy) == nil {
+		return mayDo, nil
+	}
+	follows := func(a, b storage.ID) (bool, error) {
+		f, err := db.FollowBetween(ctx, a, b)
+		if errors.Is(err, storage.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil && f.State == storage.FollowAccepted, err
+	}
+	her, err := follows(actor.ID, author.ID)
+	if err != nil {
+		return mayNot, err
+	}
+	back, err := follows(author.ID, actor.ID)
+	if err != nil {
+		return mayNot, err
+	}
+	mentioned := slices.ContainsFunc(p.Mentions, func(m storage.Mention) bool { return m.IRI == actor.IRI })
+	return permission(rule(p.Policy), author, actor.IRI, mentioned, her, back), nil
+}

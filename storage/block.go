@@ -1,0 +1,108 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm/clause"
+)
+
+// Block says that ActorID wants nothing to do with TargetID. There is one row for each pair and direction.
+type Block struct {
+	ID        ID  `gorm:"primaryKey;autoIncrement:false"`
+	IRI       IRI // of the Block activity
+	ActorID   ID
+	TargetID  ID
+	CreatedAt time.Time
+}
+
+// Mute says that ActorID, of this node, does not want to read TargetID. Nobody else learns of it.
+type Mute struct {
+	ID        ID `gorm:"primaryKey;autoIncrement:false"`
+	ActorID   ID
+	TargetID  ID
+	ExpiresAt *time.Time
+	CreatedAt time.Time
+}
+
+// SaveBlock adds a block. fresh is false, and nothing is changed, when there is one already.
+func (db *DB) SaveBlock(ctx context.Context, b *Block) (fresh bool, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		b.ID, b.CreatedAt = tx.NewID(), tx.Now().UTC()
+		r := tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(b)
+		fresh = r.RowsAffected == 1
+		return translate(r.Error)
+	})
+	return fresh, err
+}
+
+// BlockBetween finds the block of target by actor, or ErrNotFound.
+func (db *DB) BlockBetween(ctx context.Context, actor, target ID) (*Block, error) {
+	var b Block
+	return &b, translate(db.q(ctx).Where("actor_id = ? AND target_id = ?", actor, target).Take(&b).Error)
+}
+
+// BlockByIRI finds a block by the id of its activity, or ErrNotFound.
+func (db *DB) BlockByIRI(ctx context.Context, iri IRI) (*Block, error) {
+	var b Block
+	return &b, translate(db.q(ctx).Where("iri = ?", iri).Take(&b).Error)
+}
+
+// DeleteBlock forgets a block.
+func (db *DB) DeleteBlock(ctx context.Context, id ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Where("id = ?", id).Delete(&Block{}).Error)
+	})
+}
+
+// Blocked reports whether either of two actors blocks the other.
+func (db *DB) Blocked(ctx context.Context, a, b ID) (bool, error) {
+	var ids []ID
+	err := db.q(ctx).Model(&Block{}).Where("actor_id = ? AND target_id = ? OR actor_id = ? AND target_id = ?", a, b, b, a).Limit(1).Pluck("id", &ids).Error
+	return len(ids) > 0, translate(err)
+}
+
+// Blocks lists whom an actor blocks, newest first.
+func (db *DB) Blocks(ctx context.Context, actor ID, p Page) ([]Block, error) {
+	var bs []Block
+	return bs, translate(p.of(db.q(ctx).Where("actor_id = ?", actor)).Find(&bs).Error)
+}
+
+// Deaf lists which of the actors listeners do not want to hear of the actor speaker: they block or mute her, or she blocks them.
+func (db *DB) Deaf(ctx context.Context, listeners []ID, speaker ID) ([]ID, error) {
+	if len(listeners) == 0 {
+		return nil, nil
+	}
+	listeners = padded(listeners)
+	var ids []ID
+	return ids, translate(db.q(ctx).Raw(`SELECT actor_id FROM blocks WHERE target_id = ? AND actor_id IN ?
+		UNION SELECT target_id FROM blocks WHERE actor_id = ? AND target_id IN ?
+		UNION SELECT actor_id FROM mutes WHERE target_id = ? AND actor_id IN ? AND (expires_at IS NULL OR expires_at > ?)`,
+		speaker, listeners, speaker, listeners, speaker, listeners, db.Now().UTC()).Scan(&ids).Error)
+}
+
+// SaveMute adds a mute, or gives the pair's mute another end.
+func (db *DB) SaveMute(ctx context.Context, m *Mute) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		m.ID, m.CreatedAt = tx.NewID(), tx.Now().UTC()
+		return translate(tx.q(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "actor_id"}, {Name: "target_id"}},
+			DoUpdates: clause.AssignmentColumns([]string{"expires_at"})}).Create(m).Error)
+	})
+}
+
+// DeleteMute takes a mute back. ErrNotFound when there is none.
+func (db *DB) DeleteMute(ctx context.Context, actor, target ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		r := tx.q(ctx).Where("actor_id = ? AND target_id = ?", actor, target).Delete(&Mute{})
+		if r.Error == nil && r.RowsAffected == 0 {
+			return ErrNotFound
+		}
+		return translate(r.Error)
+	})
+}
+
+// Mutes lists whom an actor mutes now, newest first.
+func (db *DB) Mutes(ctx context.Context, actor ID, p Page) ([]Mute, error) {
+	var ms []Mute
+	return ms, translate(p.of(db.q(ctx).Where("actor_id = ? AND (expires_at IS NULL OR expires_at > ?)", actor, db.Now().UTC())).Find(&ms).Error)
+}

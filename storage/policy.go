@@ -1,0 +1,211 @@
+package storage
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// What a DomainRule does.
+const (
+	RuleBlock   = "block"   // nothing comes from there, nothing goes there
+	RuleSilence = "silence" // what comes from there is seen by those who follow it alone
+	RuleAllow   = "allow"   // with PLANET_FEDERATION=allowlist: only such servers are spoken with
+)
+
+// DomainRule says how this node stands to a server and to all whose names end in its name.
+type DomainRule struct {
+	Domain    string `gorm:"primaryKey"` // in lower case, internationalised names in their ASCII form
+	Kind      string
+	Reason    string
+	CreatedAt time.Time
+}
+
+// SaveDomainRule adds the rule for a domain or replaces it, and lays it on the actors that are known from there: a block
+// suspends them and ends follows and deliveries, silence silences them. What another rule had laid on them is lifted first.
+func (db *DB) SaveDomainRule(ctx context.Context, r *DomainRule) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		if err := tx.DeleteDomainRule(ctx, r.Domain); err != nil && err != ErrNotFound {
+			return err
+		}
+		r.CreatedAt = tx.Now().UTC().Truncate(time.Microsecond) // as PostgreSQL keeps it: DeleteDomainRule compares
+		if err := tx.q(ctx).Create(r).Error; err != nil {
+			return translate(err)
+		}
+		switch r.Kind {
+		case RuleBlock:
+			if err := tx.from(ctx, r.Domain).Where("suspended_at IS NULL").Update("suspended_at", r.CreatedAt).Error; err != nil {
+				return translate(err)
+			}
+			ids := tx.from(ctx, r.Domain).Select("id")
+			if err := tx.q(ctx).Where("actor_id IN (?) OR target_id IN (?)", ids, ids).Delete(&Follow{}).Error; err != nil {
+				return translate(err)
+			}
+			return translate(tx.q(ctx).Where("state <> 'done' AND (host = ? OR host LIKE ? ESCAPE '!')", r.Domain, below(r.Domain)).Delete(&Delivery{}).Error)
+		case RuleSilence:
+			return translate(tx.from(ctx, r.Domain).Where("silenced_at IS NULL").Update("silenced_at", r.CreatedAt).Error)
+		}
+		return nil
+	})
+}
+
+// DeleteDomainRule takes the rule for a domain away, and lifts what it laid on actors. ErrNotFound when there is none.
+func (db *DB) DeleteDomainRule(ctx context.Context, domain string) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		var r DomainRule
+		if err := translate(tx.q(ctx).Where("domain = ?", domain).Take(&r).Error); err != nil {
+			return err
+		}
+		if err := tx.from(ctx, domain).Where("suspended_at = ?", r.CreatedAt).Update("suspended_at", nil).Error; err != nil {
+			return translate(err)
+		}
+		if err := tx.from(ctx, domain).Where("silenced_at = ?", r.CreatedAt).Update("silenced_at", nil).Error; err != nil {
+			return translate(err)
+		}
+		return translate(tx.q(ctx).Where("domain = ?", domain).Delete(&DomainRule{}).Error)
+	})
+}
+
+// from are the actors of a domain and of those below it.
+func (db *DB) from(ctx context.Context, domain string) *gorm.DB {
+	return db.q(ctx).Model(&Actor{}).Where("domain = ? OR domain LIKE ? ESCAPE '!'", domain, below(domain))
+}
+
+// below is a pattern for the names below a domain.
+func below(domain string) string {
+	return "%." + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(domain)
+}
+
+// DomainRules lists all rules, by name.
+func (db *DB) DomainRules(ctx context.Context) ([]DomainRule, error) {
+	var rs []DomainRule
+	return rs, translate(db.q(ctx).Order("domain").Find(&rs).Error)
+}
+
+// DomainRuleFor finds the rule for a host, with or without a port: its own, or that of the nearest name above it. ErrNotFound when there is none.
+func (db *DB) DomainRuleFor(ctx context.Context, host string) (*DomainRule, error) {
+	names := []string{host}
+	if name, port, ok := strings.Cut(host, ":"); ok && port != "" && !strings.Contains(port, ":") {
+		host = name
+		names = append(names, name)
+	}
+	for rest, found := host, true; len(names) < 16; {
+		if _, rest, found = strings.Cut(rest, "."); !found || rest == "" {
+			break
+		}
+		names = append(names, rest)
+	}
+	var r DomainRule
+	return &r, translate(db.q(ctx).Where("domain IN ?", padded(names)).Order("length(domain) DESC").Take(&r).Error)
+}
+
+// Standing is what this node thinks of an actor now.
+type Standing struct {
+	Suspended, Silenced, Deleted bool
+}
+
+// StandingOf reads how an actor stands, or ErrNotFound.
+func (db *DB) StandingOf(ctx context.Context, actor ID) (Standing, error) {
+	var s Standing
+	r := db.q(ctx).Model(&Actor{}).Select("suspended_at IS NOT NULL AS suspended", "silenced_at IS NOT NULL AS silenced", "deleted_at IS NOT NULL AS deleted").
+		Where("id = ?", actor).Limit(1).Scan(&s)
+	if r.Error == nil && r.RowsAffected == 0 {
+		return s, ErrNotFound
+	}
+	return s, translate(r.Error)
+}
+
+// SetStanding suspends or silences an actor, or lets it go. A suspended actor's follows end.
+func (db *DB) SetStanding(ctx context.Context, actor ID, suspended, silenced bool) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		now := tx.Now().UTC()
+		a, err := tx.ActorByID(ctx, actor)
+		if err != nil {
+			return err
+		}
+		change := map[string]any{}
+		switch {
+		case suspended && a.SuspendedAt == nil:
+			change["suspended_at"] = now
+		case !suspended:
+			change["suspended_at"] = nil
+		}
+		switch {
+		case silenced && a.SilencedAt == nil:
+			change["silenced_at"] = now
+		case !silenced:
+			change["silenced_at"] = nil
+		}
+		if len(change) > 0 {
+			if err := tx.q(ctx).Model(&Actor{}).Where("id = ?", actor).Updates(change).Error; err != nil {
+				return translate(err)
+			}
+		}
+		if suspended && !a.Local() {
+			return tx.DeleteFollowsOf(ctx, actor)
+		}
+		return nil
+	})
+}
+
+// Policy says who may do what with a post, by the words of FEP-044f and of GoToSocial's interaction policies; nil is everyone,
+// but for quotes, where it is nobody.
+type Policy struct {
+	Quote *PolicyRule `json:"canQuote,omitempty"`
+	Reply *PolicyRule `json:"canReply,omitempty"`
+	Like  *PolicyRule `json:"canLike,omitempty"`
+	Boost *PolicyRule `json:"canAnnounce,omitempty"`
+}
+
+// PolicyRule lists actors and collections: those who may, and those who may ask.
+type PolicyRule struct {
+	Automatic []IRI `json:"automaticApproval"`
+	Manual    []IRI `json:"manualApproval,omitempty"`
+}
+
+// Stamp is leave to quote a post (FEP-044f); others look it up.
+type Stamp struct {
+	ID        ID `gorm:"primaryKey;autoIncrement:false"`
+	PostID    ID
+	ActorID   ID  // who quotes
+	Quote     IRI // the post that quotes
+	CreatedAt time.Time
+	RevokedAt *time.Time
+}
+
+// SaveStamp gives leave, once for each pair of posts: ID and RevokedAt are those of the row.
+func (db *DB) SaveStamp(ctx context.Context, s *Stamp) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		s.ID, s.CreatedAt = tx.NewID(), tx.Now().UTC()
+		if err := tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(s).Error; err != nil {
+			return translate(err)
+		}
+		return translate(tx.q(ctx).Where("post_id = ? AND quote = ?", s.PostID, s.Quote).Take(s).Error)
+	})
+}
+
+// StampByID finds leave that was given, revoked or not, or ErrNotFound.
+func (db *DB) StampByID(ctx context.Context, id ID) (*Stamp, error) {
+	var s Stamp
+	return &s, translate(db.q(ctx).Where("id = ?", id).Take(&s).Error)
+}
+
+// StampsOf lists who may quote a post, newest first.
+func (db *DB) StampsOf(ctx context.Context, post ID, p Page) ([]Stamp, error) {
+	var ss []Stamp
+	return ss, translate(p.of(db.q(ctx).Where("post_id = ? AND revoked_at IS NULL", post)).Find(&ss).Error)
+}
+
+// RevokeStamp takes leave back. ErrNotFound when there is none that holds.
+func (db *DB) RevokeStamp(ctx context.Context, id ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		r := tx.q(ctx).Model(&Stamp{}).Where("id = ? AND revoked_at IS NULL", id).Update("revoked_at", tx.Now().UTC())
+		if r.Error == nil && r.RowsAffected == 0 {
+			return ErrNotFound
+		}
+		return translate(r.Error)
+	})
+}
