@@ -629,6 +629,7 @@ func TestAPublicDocumentIsReadWithABrokenSignature(t *testing.T) {
 	net, rye, baker, ann := stage(t)
 	p := rye.Say(baker, "bread")
 	me := string(baker.Actor.IRI)
+	net.Serve("gone.example", nil)
 	nowhere := aptest.NewPeer("https://gone.example", "eve", 12, false)
 	nowhere.Now = net.Now
 	for _, address := range []string{me, string(p.IRI), string(p.IRI) + "/activity", string(p.IRI) + "/replies", me + "/outbox", me + "/outbox?page=true", me + "/featured", me + "/followers", "https://rye.example/actor", "https://rye.example/ledger"} {
