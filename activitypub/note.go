@@ -170,7 +170,7 @@ func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, auth
 			continue
 		}
 		a, err := n.DB.ActorByIRI(ctx, m.IRI)
-		if errors.Is(err, storage.ErrNotFound) || err == nil && a.DeletedAt != nil {
+		if errors.Is(err, storage.ErrNotFound) || err == nil && !spokenTo(a) {
 			continue
 		}
 		if err != nil {
@@ -184,7 +184,7 @@ func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, auth
 		if !n.isOurs(i) || named[i] {
 			continue
 		}
-		if a, err := n.DB.ActorByIRI(ctx, i); err == nil && a.DeletedAt == nil {
+		if a, err := n.DB.ActorByIRI(ctx, i); err == nil && spokenTo(a) {
 			p.Mentions = append(p.Mentions, storage.Mention{ActorID: a.ID, IRI: a.IRI, Handle: a.Handle(n.Host), URL: a.URL})
 			named[i] = true
 			told = append(told, a.ID)
@@ -213,6 +213,11 @@ func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, auth
 		related, err = n.DB.FollowedLocally(ctx, author.ID)
 	}
 	return told, related, err
+}
+
+// spokenTo reports whether an actor of ours is anyone who could be told something: not the node itself, nor who is gone.
+func spokenTo(a *storage.Actor) bool {
+	return a.DeletedAt == nil && a.Type != storage.Application && a.Type != storage.Service
 }
 
 // applyCreateNote keeps a post that concerns someone here.
