@@ -32,8 +32,8 @@ type permit struct {
 // permits is the whole law of the inbox (FEP-fe34, security.md ACT and IDN). What has no row is not done.
 var permits = []permit{
 	{"Follow", nil, []condition{objectIsNotSelf}},
-	{"Accept", nil, []condition{followNamesSignerAsTarget}},
-	{"Reject", nil, []condition{followNamesSignerAsTarget}},
+	{"Accept", nil, []condition{followHasEnds, followNamesSignerAsTarget}},
+	{"Reject", nil, []condition{followHasEnds, followNamesSignerAsTarget}},
 	{"Undo", nil, []condition{followNamesSignerAsActor}},
 	{"Create", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
 	{"Update", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
@@ -115,6 +115,14 @@ func objectAttributedToActor(f facts) string {
 func storedObjectIsActors(f facts) string {
 	if f.owner != "" && f.owner != f.act.Actor {
 		return "the object belongs to another actor"
+	}
+	return ""
+}
+
+// followHasEnds refuses a follow that is not known here and that says neither whose it is nor of whom.
+func followHasEnds(f facts) string {
+	if o := f.act.inner; f.follow == nil && o != nil && o.kind(nil) == "Follow" && (o.iri("actor") == "" || o.iri("object") == "") {
+		return "the follow that it answers names nobody"
 	}
 	return ""
 }

@@ -35,6 +35,11 @@ func (n *Node) applyFollow(signer *storage.Actor) preparation {
 			if target.Type == storage.Application || target.Type == storage.Service || target.SuspendedAt != nil {
 				return n.answer(ctx, tx, target, signer, "Reject", act)
 			}
+			if other, err := tx.FollowByIRI(ctx, act.ID); err == nil && (other.ActorID != signer.ID || other.TargetID != target.ID) {
+				return problem(403, "id", "%s is the id of another follow", act.ID)
+			} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
+				return err
+			}
 			f := &storage.Follow{IRI: act.ID, ActorID: signer.ID, TargetID: target.ID, State: storage.FollowAccepted}
 			old, err := tx.FollowBetween(ctx, signer.ID, target.ID)
 			if target.Locked && (err != nil || old.State != storage.FollowAccepted) {
