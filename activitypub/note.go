@@ -17,6 +17,7 @@ const (
 	maxContent     = 150_000 // bytes of HTML
 	maxMentions    = 20      // that are resolved for one post of ours
 	maxAttachments = 16
+	lateCreate     = 24 * time.Hour // after that an edit of a post that never came is no news (Mastodon's limit)
 )
 
 // noteToWire is a post of this node as a Note.
@@ -274,7 +275,7 @@ func (n *Node) applyUpdateNote(signer *storage.Actor) preparation {
 		return func(ctx context.Context, tx *storage.DB) error {
 			old, err := tx.PostByIRI(ctx, p.IRI)
 			if errors.Is(err, storage.ErrNotFound) {
-				if gone, err := tx.Tombstoned(ctx, p.IRI, signer.IRI); err != nil || gone || !related {
+				if gone, err := tx.Tombstoned(ctx, p.IRI, signer.IRI); err != nil || gone || !related || n.Now().Sub(p.PublishedAt) > lateCreate {
 					return err
 				}
 				if err := tx.SavePost(ctx, p); err != nil { // its Create is late, or was lost
