@@ -251,6 +251,9 @@ func (n *Node) storeActor(ctx context.Context, raw []byte) (*storage.Actor, erro
 	if err != nil {
 		return nil, problem(400, "actor", "%s: %v", a.IRI, err)
 	}
+	if err := n.confirmName(ctx, a); err != nil {
+		return nil, err
+	}
 	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		if old, err := tx.ActorByIRI(ctx, a.IRI); err == nil {
 			a.SuspendedAt, a.SilencedAt, a.MovedAt = old.SuspendedAt, old.SilencedAt, old.MovedAt
@@ -276,6 +279,38 @@ func (n *Node) storeActor(ctx context.Context, raw []byte) (*storage.Actor, erro
 	}
 	n.keys.forget(a.IRI)
 	return a, nil
+}
+
+// confirmName lets an actor elsewhere have the name in her document when it is hers already, or free and her first one.
+// Any other is what WebFinger at her host says (FEP-2c59): without that she keeps the one that she had.
+func (n *Node) confirmName(ctx context.Context, a *storage.Actor) error {
+	old, err := n.DB.ActorByIRI(ctx, a.IRI)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	known := err == nil
+	if known && strings.EqualFold(old.Username, a.Username) {
+		return nil
+	}
+	holder, err := n.DB.ActorByHandle(ctx, a.Username, a.Domain)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	if !known && (err != nil || holder.DeletedAt != nil) {
+		return nil
+	}
+	self, subject, err := n.Client.WebFinger(ctx, a.Username, a.Domain)
+	var fe *FetchError
+	switch {
+	case err == nil && self == string(a.IRI) && strings.EqualFold(subject, "acct:"+a.Username+"@"+a.Domain):
+		return nil
+	case known:
+		a.Username = old.Username
+		return nil
+	case errors.As(err, &fe) && fe.Temporary:
+		return err
+	}
+	return problem(400, "actor", "%s has the name of %s", a.IRI, holder.IRI)
 }
 
 // actor finds an actor by id, here or elsewhere; one elsewhere is fetched when it is unknown or old.

@@ -37,11 +37,11 @@ type permit struct {
 // permits is the whole law of the inbox (FEP-fe34, security.md ACT and IDN). What has no row is not done.
 var permits = []permit{
 	{"Follow", nil, []condition{objectIsNotSelf}},
-	{"Accept", nil, []condition{followNamesSignerAsTarget, replyAsksSigner}},
-	{"Reject", nil, []condition{followNamesSignerAsTarget, replyAsksSigner}},
+	{"Accept", nil, []condition{followHasEnds, followNamesSignerAsTarget, replyAsksSigner}},
+	{"Reject", nil, []condition{followHasEnds, followNamesSignerAsTarget, replyAsksSigner}},
 	{"Undo", nil, []condition{followNamesSignerAsActor, deedIsSigners}},
 	{"Create", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
-	{"Create", []string{""}, []condition{objectAtActorsOrigin, storedObjectIsActors}},
+	{"Create", []string{""}, []condition{objectIsNamed, objectAtActorsOrigin, storedObjectIsActors}},
 	{"Update", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
 	{"Update", actorTypes, []condition{objectIsSelf}},
 	{"Delete", nil, []condition{objectAtActorsOrigin, storedObjectIsActors}},
@@ -108,6 +108,14 @@ func objectIsEmbedded(f facts) string {
 	return ""
 }
 
+// objectIsNamed is for a Create that embeds nothing; what it names is looked at where it is.
+func objectIsNamed(f facts) string {
+	if f.act.inner != nil {
+		return "the object has no type"
+	}
+	return ""
+}
+
 func objectAtActorsOrigin(f facts) string {
 	for _, i := range f.act.top.iris("object") {
 		if !sameOrigin(string(i), string(f.act.Actor)) {
@@ -141,6 +149,14 @@ func objectAttributedToActor(f facts) string {
 func storedObjectIsActors(f facts) string {
 	if f.owner != "" && f.owner != f.act.Actor {
 		return "the object belongs to another actor"
+	}
+	return ""
+}
+
+// followHasEnds refuses a follow that is not known here and that says neither whose it is nor of whom.
+func followHasEnds(f facts) string {
+	if o := f.act.inner; f.follow == nil && o != nil && o.kind(nil) == "Follow" && (o.iri("actor") == "" || o.iri("object") == "") {
+		return "the follow that it answers names nobody"
 	}
 	return ""
 }

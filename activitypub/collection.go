@@ -305,16 +305,16 @@ func (n *Node) getPost(r *http.Request, by *reader) ([]byte, error) {
 		return nil, storage.ErrNotFound
 	}
 	p, err := n.DB.PostByID(r.Context(), id)
-	if err != nil {
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, err
 	}
-	if p.ActorID != author.ID || p.BoostOfID != nil && r.PathValue("part") != "activity" {
-		return nil, storage.ErrNotFound
-	}
-	if p.Visibility != storage.Public && p.Visibility != storage.Unlisted {
-		if err := n.mustRead(r.Context(), p, by); err != nil {
+	if err != nil || p.ActorID != author.ID || p.Visibility != storage.Public && p.Visibility != storage.Unlisted {
+		if err := n.mustRead(r.Context(), p, author, by); err != nil {
 			return nil, err
 		}
+	}
+	if p.BoostOfID != nil && r.PathValue("part") != "activity" {
+		return nil, storage.ErrNotFound
 	}
 	if p.DeletedAt != nil {
 		return nil, gone(p.IRI)
@@ -475,11 +475,15 @@ func (n *Node) saidToWire(ctx context.Context, p *storage.Post, author *storage.
 		"published": wireTime(p.PublishedAt), "object": doc}, nil
 }
 
-// mustRead refuses whoever may not see a post that is not for everyone: to them it is not there.
-func (n *Node) mustRead(ctx context.Context, p *storage.Post, by *reader) error {
+// mustRead refuses whoever may not see a post that is not for everyone: to them it is not there. Whether it is or not, the
+// signature is looked at, so that its answer and its question after a key tell nothing.
+func (n *Node) mustRead(ctx context.Context, p *storage.Post, author *storage.Actor, by *reader) error {
 	actor, err := by.signer()
 	if err != nil {
 		return err
+	}
+	if p.ActorID != author.ID {
+		return storage.ErrNotFound
 	}
 	if may, err := n.mayRead(ctx, p, actor); err != nil || !may {
 		return errors.Join(err, storage.ErrNotFound)
@@ -487,27 +491,29 @@ func (n *Node) mustRead(ctx context.Context, p *storage.Post, by *reader) error 
 	return nil
 }
 
-// getActivity answers with an activity of ours: to anyone when it is public, else to those whom it names.
+// getActivity answers with an activity of ours: to anyone when it is public, else to those whom it names. What tells the
+// words of a post that was deleted since is not there any more.
 func (n *Node) getActivity(r *http.Request, by *reader) ([]byte, error) {
 	a, err := n.DB.ActivityByIRI(r.Context(), storage.IRI(n.Origin+"/activities/"+r.PathValue("id")))
-	if err != nil {
+	absent := errors.Is(err, storage.ErrNotFound)
+	if err != nil && !absent {
 		return nil, err
 	}
-	if a.Public {
-		return a.Raw, nil
-	}
-	signer, err := by.signer()
-	if err != nil {
-		return nil, err
-	}
-	if signer != nil {
-		for _, to := range parseObject(a.Raw).audience() {
-			if to == signer.IRI {
-				return a.Raw, nil
-			}
+	if absent || !a.Public {
+		signer, err := by.signer() // also of what is not there: the answer must not tell
+		if err != nil {
+			return nil, err
+		}
+		if absent || signer == nil || !slices.Contains(parseObject(a.Raw).audience(), signer.IRI) {
+			return nil, storage.ErrNotFound
 		}
 	}
-	return nil, storage.ErrNotFound
+	if p, err := n.DB.PostByIRI(r.Context(), a.Object); err == nil && p.DeletedAt != nil && a.Type != "Delete" {
+		return nil, gone(a.IRI)
+	} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return nil, err
+	}
+	return a.Raw, nil
 }
 
 // getOutbox lists an actor's public and unlisted posts as Creates and Announces, newest first.

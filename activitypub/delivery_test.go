@@ -38,7 +38,7 @@ func farFollowers(t testing.TB, net *aptest.Network, node *aptest.Node, of *stor
 
 // Twenty hosts do not answer at all while two posts go out; the other 180 get both. Nothing is timed: if a slow host held
 // up another, the second post would never arrive.
-func TestSlowHostsHoldNobodyUp(t *testing.T) {
+func TestFLO176SlowHostsHoldNobodyUp(t *testing.T) {
 	net := aptest.New(t, "rye.example")
 	rye := net.Node("rye.example")
 	baker := rye.Coop(rye.Person("nuria"), "baker")

@@ -365,7 +365,6 @@ func sent(t *testing.T, p *aptest.Peer) map[string]string {
 }
 
 func TestADeletedNotesEditsAreGoneToo(t *testing.T) {
-	t.Skip("a bug of getActivity in collection.go: the Update at /activities/… keeps telling the words of a deleted post")
 	net, rye, baker, ann := stage(t)
 	befriend(t, net, ann, baker.Actor)
 	p := rye.Say(baker, "the secret recipe")
@@ -419,7 +418,7 @@ func newCircle(t *testing.T) *circle {
 	return c
 }
 
-func TestWhoReadsAPostThatIsNotForEveryone(t *testing.T) {
+func TestACT137ACT152WhoReadsAPostThatIsNotForEveryone(t *testing.T) {
 	c := newCircle(t)
 	own := hand(t, c.net, c.rye, c.baker.Actor)
 	formerly := newcomer(c.net, "yew.example", "ivy", 13)
@@ -492,7 +491,7 @@ func (c *circle) unlike(t *testing.T, change ...func(*http.Request)) (difference
 	return differences
 }
 
-func TestAPostThatMayNotBeReadLooksLikeNone(t *testing.T) {
+func TestACT151APostThatMayNotBeReadLooksLikeNone(t *testing.T) {
 	c := newCircle(t)
 	for name, change := range map[string]func(*http.Request){
 		"unsigned": func(*http.Request) {}, "signed by a stranger": signedBy(c.stranger), "signed by one who asked": signedBy(c.pending),
@@ -508,8 +507,7 @@ func TestAPostThatMayNotBeReadLooksLikeNone(t *testing.T) {
 	}
 }
 
-func TestABrokenSignatureDoesNotTellAPrivatePostFromNone(t *testing.T) {
-	t.Skip("a bug of getPost in collection.go: signatures are looked at for private posts only, so that a broken one is 401 there and 404 elsewhere")
+func TestACT151ABrokenSignatureDoesNotTellAPrivatePostFromNone(t *testing.T) {
 	c := newCircle(t)
 	for _, d := range c.unlike(t, broken(c.stranger)) {
 		t.Error(d)
@@ -525,7 +523,7 @@ func TestABrokenSignatureDoesNotTellAPrivatePostFromNone(t *testing.T) {
 	}
 }
 
-func TestADeletedPrivatePostLooksLikeNone(t *testing.T) {
+func TestACT151ADeletedPrivatePostLooksLikeNone(t *testing.T) {
 	c := newCircle(t)
 	for _, p := range []*storage.Post{c.private, c.direct} {
 		if err := c.rye.Delete(t.Context(), c.baker, p.ID); err != nil {
@@ -629,6 +627,7 @@ func TestAPublicDocumentIsReadWithABrokenSignature(t *testing.T) {
 	net, rye, baker, ann := stage(t)
 	p := rye.Say(baker, "bread")
 	me := string(baker.Actor.IRI)
+	net.Serve("gone.example", nil)
 	nowhere := aptest.NewPeer("https://gone.example", "eve", 12, false)
 	nowhere.Now = net.Now
 	for _, address := range []string{me, string(p.IRI), string(p.IRI) + "/activity", string(p.IRI) + "/replies", me + "/outbox", me + "/outbox?page=true", me + "/featured", me + "/followers", "https://rye.example/actor", "https://rye.example/ledger"} {
@@ -648,7 +647,7 @@ func TestAPublicDocumentIsReadWithABrokenSignature(t *testing.T) {
 	}
 }
 
-func TestTwoNodesThatAskForSignaturesFindEachOther(t *testing.T) {
+func TestFET112TwoNodesThatAskForSignaturesFindEachOther(t *testing.T) {
 	net := aptest.New(t)
 	rye, oak := net.Add("rye.example", authorized), net.Add("oak.example", authorized)
 	baker := rye.Coop(rye.Person("nuria"), "baker")

@@ -870,7 +870,7 @@ func inMemory(t *testing.T, answer func(*http.Request) (status int, kind, body s
 	return c
 }
 
-var goodHosts = map[string]string{ // IDN 65: one host, one form
+var goodHosts = map[string]string{ // IDN065 one host, one form
 	"example.org": "example.org", "EXAMPLE.org.": "example.org", "example.org:443": "example.org", "example.org:8443": "example.org:8443", "example.org:80": "example.org:80",
 	"bücher.example": "xn--bcher-kva.example", "BÜCHER.example": "xn--bcher-kva.example", "xn--bcher-kva.example": "xn--bcher-kva.example", "XN--BCHER-KVA.Example.": "xn--bcher-kva.example",
 	"faß.example": "xn--fa-hia.example", "παράδειγμα.example": "xn--hxajbheg2az3al.example", "例え.テスト": "xn--r8jz45g.xn--zckzah", "مثال.example": "xn--mgbh0fb.example",

@@ -41,12 +41,12 @@ func (n *Node) applyFollow(signer *storage.Actor) preparation {
 			} else if blocked {
 				return n.answer(ctx, tx, target, signer, "Reject", act)
 			}
-			f := &storage.Follow{IRI: act.ID, ActorID: signer.ID, TargetID: target.ID, State: storage.FollowAccepted}
-			if named, err := tx.FollowByIRI(ctx, act.ID); err == nil && (named.ActorID != signer.ID || named.TargetID != target.ID) {
-				return nil // the id is taken: the first one counts
+			if other, err := tx.FollowByIRI(ctx, act.ID); err == nil && (other.ActorID != signer.ID || other.TargetID != target.ID) {
+				return problem(403, "id", "%s is the id of another follow", act.ID)
 			} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
 				return err
 			}
+			f := &storage.Follow{IRI: act.ID, ActorID: signer.ID, TargetID: target.ID, State: storage.FollowAccepted}
 			old, err := tx.FollowBetween(ctx, signer.ID, target.ID)
 			if err != nil && !errors.Is(err, storage.ErrNotFound) {
 				return err

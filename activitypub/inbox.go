@@ -97,15 +97,19 @@ func (n *Node) receive(r *http.Request) error {
 		sum := sha256.Sum256(body)
 		record.Digest = hex.EncodeToString(sum[:])
 	}
-	err = n.DB.Transaction(r.Context(), func(tx *storage.DB) error {
-		fresh, err := tx.SaveActivity(r.Context(), record)
-		if err != nil || !fresh {
+	fresh := false
+	err = n.DB.Transaction(r.Context(), func(tx *storage.DB) (err error) {
+		if fresh, err = tx.SaveActivity(r.Context(), record); err != nil || !fresh {
 			return err // seen before: answering again is harmless
 		}
 		return do(r.Context(), tx)
 	})
 	if err != nil {
 		return err
+	}
+	if !fresh {
+		n.count("repeated")
+		return nil
 	}
 	n.count("received." + act.Type)
 	n.Wake()

@@ -18,6 +18,7 @@ const (
 	maxContent     = 150_000 // bytes of HTML
 	maxMentions    = 20      // that are resolved for one post of ours
 	maxAttachments = 16
+	lateCreate     = 24 * time.Hour // after that an edit of a post that never came is no news (Mastodon's limit)
 )
 
 // noteToWire is a post of this node as a Note.
@@ -303,7 +304,7 @@ func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, auth
 			return nil, nil
 		}
 		a, err := n.DB.ActorByIRI(ctx, i)
-		if errors.Is(err, storage.ErrNotFound) || err == nil && (a.DeletedAt != nil || a.Type == storage.Application || a.Type == storage.Service) {
+		if errors.Is(err, storage.ErrNotFound) || err == nil && !spokenTo(a) {
 			return nil, nil
 		}
 		if err != nil {
@@ -365,6 +366,11 @@ func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, auth
 		related, err = n.DB.FollowedLocally(ctx, author.ID)
 	}
 	return told, related, err
+}
+
+// spokenTo reports whether an actor of ours is anyone who could be told something: not the node itself, nor who is gone.
+func spokenTo(a *storage.Actor) bool {
+	return a.DeletedAt == nil && a.Type != storage.Application && a.Type != storage.Service
 }
 
 // applyCreate keeps posts that concern someone here, and counts answers to polls. Several objects at once are how
@@ -460,7 +466,7 @@ func (n *Node) applyUpdateNote(signer *storage.Actor) preparation {
 		return func(ctx context.Context, tx *storage.DB) error {
 			old, err := tx.PostByIRI(ctx, a.post.IRI)
 			if errors.Is(err, storage.ErrNotFound) {
-				if !a.related {
+				if !a.related || n.Now().Sub(a.post.PublishedAt) > lateCreate {
 					return nil
 				}
 				return n.keepNew(ctx, tx, a) // its Create is late, or was lost

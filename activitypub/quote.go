@@ -115,7 +115,7 @@ func (n *Node) getStamp(r *http.Request, by *reader) ([]byte, error) {
 		return nil, gone(stampIRI(author.IRI, s.ID))
 	}
 	if p.Visibility != storage.Public && p.Visibility != storage.Unlisted {
-		if err := n.mustRead(r.Context(), p, by); err != nil {
+		if err := n.mustRead(r.Context(), p, author, by); err != nil {
 			return nil, err
 		}
 	}

@@ -56,7 +56,7 @@ func (db *DB) CountActivities(ctx context.Context, iri, actor IRI) (int64, error
 // Tombstone marks an id that is gone, and who said so.
 type Tombstone struct {
 	IRI       IRI `gorm:"primaryKey"`
-	ActorIRI  IRI
+	ActorIRI  IRI `gorm:"primaryKey"`
 	CreatedAt time.Time
 }
 

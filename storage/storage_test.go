@@ -81,7 +81,7 @@ func TestTheDriverDoesWhatTheAddressAsks(t *testing.T) {
 	}
 }
 
-func TestSQLiteBeforeItsMendedWALIsRefused(t *testing.T) {
+func TestREL323SQLiteBeforeItsMendedWALIsRefused(t *testing.T) {
 	for version, good := range map[string]bool{"3.51.3": true, "3.51.10": true, "3.52.0": true, "4.0.0": true,
 		"3.51.2": false, "3.50.9": false, "3.9.12": false, "2.99.99": false, "": false, "new": false} {
 		if err := storage.CheckSQLite(version); (err == nil) != good {

@@ -249,7 +249,7 @@ func TestAPageSaysWhereItsDocumentIs(t *testing.T) {
 }
 
 // What may not be seen looks exactly like what is not there: whoever guesses learns nothing.
-func TestHiddenThingsLookLikeAbsentOnes(t *testing.T) {
+func TestACT151HiddenThingsLookLikeAbsentOnes(t *testing.T) {
 	s := newSite(t)
 	baker := s.coop("baker", "The Bakery")
 	other := s.coop("cobbler", "The Cobblers")
@@ -301,7 +301,7 @@ func TestHiddenThingsLookLikeAbsentOnes(t *testing.T) {
 	}
 }
 
-func TestAReplyToSomethingPrivateDoesNotShowIt(t *testing.T) {
+func TestACT150AReplyToSomethingPrivateDoesNotShowIt(t *testing.T) {
 	s := newSite(t)
 	baker := s.coop("baker", "The Bakery")
 	private := s.say(baker, activitypub.Draft{Text: "a secret", Visibility: storage.Private})
@@ -826,7 +826,7 @@ func TestStaticFilesComeFromATable(t *testing.T) {
 }
 
 // A stop lets those that are being served end, and takes nobody new.
-func TestAStopIsGraceful(t *testing.T) {
+func TestREL312AStopIsGraceful(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s := newSite(t, func(c *web.Config) {
 		c.SetupCode = func(context.Context) (string, error) { close(entered); <-leave; return "", nil }

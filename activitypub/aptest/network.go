@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -29,6 +28,9 @@ type Network struct {
 	trips []string
 	keys  int
 	nodes []*Node
+
+	forgiven []string // what the invariants let pass, see Forgive
+	broken   []string // what broke them
 }
 
 // Node is one server of the network.
@@ -45,6 +47,7 @@ func New(t testing.TB, hosts ...string) *Network {
 	for _, h := range hosts {
 		net.Add(h)
 	}
+	t.Cleanup(net.audit)
 	return net
 }
 
@@ -52,13 +55,13 @@ func New(t testing.TB, hosts ...string) *Network {
 func (net *Network) Add(host string, change ...func(*activitypub.Config)) *Node {
 	net.T.Helper()
 	db := storagetest.New(net.T)
-	db.Now = net.Now
+	db.Now, db.Log = net.Now, net.log()
 	origin := "https://" + host
 	client, err := activitypub.NewClient(activitypub.ClientConfig{Origin: origin, Version: "test", Now: net.Now, Transport: net})
 	if err != nil {
 		net.T.Fatal(err)
 	}
-	c := activitypub.Config{Origin: origin, DB: db, Client: client, Now: net.Now, Log: slog.New(slog.DiscardHandler), Version: "test", Keys: net.nextKeys}
+	c := activitypub.Config{Origin: origin, DB: db, Client: client, Now: net.Now, Log: net.log(), Version: "test", Keys: net.nextKeys}
 	for _, f := range change {
 		f(&c)
 	}
@@ -125,9 +128,12 @@ func (net *Network) Trips() []string {
 // RoundTrip brings a request to the handler of its host, as http.RoundTripper.
 func (net *Network) RoundTrip(r *http.Request) (*http.Response, error) {
 	net.mu.Lock()
-	h := net.hosts[r.URL.Host]
+	h, known := net.hosts[r.URL.Host]
 	net.trips = append(net.trips, r.Method+" "+r.URL.String())
 	net.mu.Unlock()
+	if !known {
+		net.breach("a request left for %s, which is no server of this test", r.URL.Host)
+	}
 	if h == nil {
 		return nil, fmt.Errorf("dial %s: no such host", r.URL.Host)
 	}
@@ -143,6 +149,7 @@ func (net *Network) RoundTrip(r *http.Request) (*http.Response, error) {
 	h.ServeHTTP(rec, in)
 	res := rec.Result()
 	res.Request = r
+	net.judge(h, r, rec)
 	return res, nil
 }
 

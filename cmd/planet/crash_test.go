@@ -106,9 +106,9 @@ func (n *node) kill() {
 	_ = n.cmd.Wait()
 }
 
-// TestREL311Killed kills the node again and again while it receives. Whatever it answered 202 to is there afterwards,
+// TestREL311FLO174Killed kills the node again and again while it receives. Whatever it answered 202 to is there afterwards,
 // exactly once, and the database is sound.
-func TestREL311Killed(t *testing.T) {
+func TestREL311FLO174Killed(t *testing.T) {
 	kills := 50
 	if testing.Short() {
 		kills = 5

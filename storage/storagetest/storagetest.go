@@ -4,10 +4,13 @@ package storagetest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -58,12 +61,101 @@ func open(t testing.TB, dsn string) *storage.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
+	side := openSide(t, db, dsn)
 	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
+		sides.Delete(db)
+		if err := errors.Join(side.Close(), db.Close()); err != nil {
 			t.Error(err)
 		}
 	})
 	return db
+}
+
+// sides are second ways into the databases, past the node's code: to read all of one, and to break it.
+var sides sync.Map // *storage.DB to *sql.DB
+
+func openSide(t testing.TB, db *storage.DB, dsn string) *sql.DB {
+	t.Helper()
+	driver := "pgx"
+	if db.Dialect() == "sqlite" {
+		driver, dsn = "sqlite3", "file:"+strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(dsn)+"?_busy_timeout=5000"
+	}
+	side, err := sql.Open(driver, dsn) // connects at its first use
+	if err != nil {
+		t.Fatal(err)
+	}
+	side.SetMaxOpenConns(1)
+	sides.Store(db, side)
+	return side
+}
+
+// Exec runs a statement past the node's code.
+func Exec(t testing.TB, db *storage.DB, query string) {
+	t.Helper()
+	side, _ := sides.Load(db)
+	if _, err := side.(*sql.DB).Exec(query); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Row is one row of any table: its columns by name.
+type Row map[string]any
+
+// Rows reads all tables but those in except, each in the order of its rows' text.
+func Rows(t testing.TB, db *storage.DB, except ...string) map[string][]Row {
+	t.Helper()
+	side, _ := sides.Load(db)
+	pool := side.(*sql.DB)
+	list := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+	if db.Dialect() == "postgres" {
+		list = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+	}
+	all := map[string][]Row{}
+	for _, table := range read(t, pool, list) {
+		for _, name := range table {
+			if name := fmt.Sprint(name); !slices.Contains(except, name) {
+				rows := read(t, pool, `SELECT * FROM "`+name+`"`)
+				slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+				all[name] = rows
+			}
+		}
+	}
+	return all
+}
+
+func read(t testing.TB, pool *sql.DB, query string) (out []Row) {
+	t.Helper()
+	rows, err := pool.Query(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		values, row := make([]any, len(names)), Row{}
+		for i := range values {
+			values[i] = new(any)
+		}
+		if err := rows.Scan(values...); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range values {
+			switch v := (*v.(*any)).(type) {
+			case []byte:
+				row[names[i]] = string(v)
+			default:
+				row[names[i]] = v
+			}
+		}
+		out = append(out, row)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // Each runs a test on SQLite, and on PostgreSQL in a schema of its own where PLANET_TEST_POSTGRES is the postgres:// address of a

@@ -349,9 +349,10 @@ CREATE TABLE tokens (
 );
 
 CREATE TABLE tombstones (
-  iri        TEXT PRIMARY KEY,
-  actor_iri  TEXT NOT NULL,
-  created_at DATETIME NOT NULL
+  iri        TEXT NOT NULL,
+  actor_iri  TEXT NOT NULL, -- who said so: another cannot say it in her place
+  created_at DATETIME NOT NULL,
+  PRIMARY KEY (iri, actor_iri)
 );
 
 CREATE TABLE users (

@@ -316,9 +316,10 @@ CREATE TABLE activities (
 
 -- Ids that were deleted, so that they are never used again.
 CREATE TABLE tombstones (
-  iri        TEXT PRIMARY KEY,
-  actor_iri  TEXT NOT NULL,
-  created_at DATETIME NOT NULL
+  iri        TEXT NOT NULL,
+  actor_iri  TEXT NOT NULL, -- who said so: another cannot say it in her place
+  created_at DATETIME NOT NULL,
+  PRIMARY KEY (iri, actor_iri)
 );
 
 CREATE TABLE deliveries (
