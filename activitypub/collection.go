@@ -1,7 +1,6 @@
 package activitypub
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -241,15 +240,23 @@ func (n *Node) getPost(r *http.Request, by *reader) ([]byte, error) {
 		return nil, storage.ErrNotFound
 	}
 	p, err := n.DB.PostByID(r.Context(), id)
-	if err != nil {
+	if err == nil && p.ActorID != author.ID {
+		err = storage.ErrNotFound
+	}
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, err
 	}
-	if p.ActorID != author.ID {
-		return nil, storage.ErrNotFound
-	}
-	if p.Visibility != storage.Public && p.Visibility != storage.Unlisted {
-		if err := n.mustRead(r.Context(), p, by); err != nil {
+	if err != nil || p.Visibility != storage.Public && p.Visibility != storage.Unlisted {
+		// The signature is looked at where there is no post too: otherwise a broken one would tell which of both it is.
+		reader, broken := by.signer()
+		switch {
+		case broken != nil:
+			return nil, broken
+		case err != nil:
 			return nil, err
+		}
+		if may, err := n.mayRead(r.Context(), p, reader); err != nil || !may {
+			return nil, errors.Join(err, storage.ErrNotFound)
 		}
 	}
 	if p.DeletedAt != nil {
@@ -279,23 +286,16 @@ func (n *Node) getPost(r *http.Request, by *reader) ([]byte, error) {
 	}
 }
 
-// mustRead refuses whoever may not see a post that is not for everyone: to them it is not there.
-func (n *Node) mustRead(ctx context.Context, p *storage.Post, by *reader) error {
-	actor, err := by.signer()
-	if err != nil {
-		return err
-	}
-	if may, err := n.mayRead(ctx, p, actor); err != nil || !may {
-		return errors.Join(err, storage.ErrNotFound)
-	}
-	return nil
-}
-
 // getActivity answers with an activity of ours: to anyone when it is public, else to those whom it names.
 func (n *Node) getActivity(r *http.Request, by *reader) ([]byte, error) {
 	a, err := n.DB.ActivityByIRI(r.Context(), storage.IRI(n.Origin+"/activities/"+r.PathValue("id")))
 	if err != nil {
 		return nil, err
+	}
+	if a.Type == "Create" || a.Type == "Update" {
+		if p, err := n.DB.PostByIRI(r.Context(), a.Object); err == nil && p.DeletedAt != nil {
+			return nil, gone(a.IRI) // it holds the words that were deleted
+		}
 	}
 	if a.Public {
 		return a.Raw, nil
