@@ -169,16 +169,16 @@ func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, auth
 		if !n.isOurs(m.IRI) {
 			continue
 		}
-		a, err := n.DB.ActorByIRI(ctx, m.IRI)
-		if errors.Is(err, storage.ErrNotFound) || err == nil && a.DeletedAt != nil {
+		id, page, err := n.DB.LocalReader(ctx, m.IRI)
+		if errors.Is(err, storage.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return nil, false, err
 		}
-		m.ActorID, m.URL = a.ID, a.URL
+		m.ActorID, m.URL = id, page
 		named[m.IRI] = true
-		told = append(told, a.ID)
+		told = append(told, id)
 	}
 	for _, i := range o.audience() { // addressed without a Mention tag: the reader of a direct post all the same
 		if !n.isOurs(i) || named[i] {
@@ -230,11 +230,8 @@ func (n *Node) applyCreateNote(signer *storage.Actor) preparation {
 			if gone, err := tx.Tombstoned(ctx, p.IRI, signer.IRI); err != nil || gone {
 				return err // deleted before it arrived
 			}
-			if _, err := tx.PostByIRI(ctx, p.IRI); !errors.Is(err, storage.ErrNotFound) {
-				return err // by another activity id, or its Update came first
-			}
-			if err := tx.SavePost(ctx, p); err != nil {
-				return err
+			if fresh, err := tx.AddPost(ctx, p); err != nil || !fresh {
+				return err // it is here by another activity id, or its Update came first
 			}
 			return tell(ctx, tx, told, "mention", signer.ID, p.ID)
 		}, nil

@@ -77,6 +77,13 @@ func (db *DB) ActorByIRI(ctx context.Context, iri IRI) (*Actor, error) {
 	return &a, translate(db.q(ctx).Where("iri = ?", iri).Take(&a).Error)
 }
 
+// LocalReader finds what a mention needs of an actor of this node that is not deleted: its id and its page. Or ErrNotFound.
+func (db *DB) LocalReader(ctx context.Context, iri IRI) (id ID, page string, err error) {
+	var a Actor
+	err = db.q(ctx).Select("id", "url").Where("iri = ? AND domain = '' AND deleted_at IS NULL", iri).Take(&a).Error
+	return a.ID, a.URL, translate(err)
+}
+
 // ActorByID finds an actor by the id of its row, or ErrNotFound.
 func (db *DB) ActorByID(ctx context.Context, id ID) (*Actor, error) {
 	var a Actor
