@@ -599,7 +599,9 @@ func TestIDN053IDN054IDN061ADocumentIsFetchedFromItsID(t *testing.T) {
 		return func(w *world, rw http.ResponseWriter, _ *http.Request) { document(rw, w.at(host, path)) }
 	}
 	to := func(host, path string) answer {
-		return func(w *world, rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, w.at(host, path), 302) }
+		return func(w *world, rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, w.at(host, path), http.StatusFound)
+		}
 	}
 	for name, c := range map[string]struct {
 		pages    map[string]answer

@@ -641,10 +641,7 @@ func renderText(text string, mentions []mention, origin string) (rendered string
 // writeURL writes a link whose scheme and tail are hidden, and whose host never is.
 func writeURL(b *strings.Builder, s string) {
 	href, _, _ := safeHref(s)
-	shown := s[strings.Index(s, "://")+3:]
-	if strings.HasPrefix(shown, "www.") {
-		shown = shown[4:]
-	}
+	shown := strings.TrimPrefix(s[strings.Index(s, "://")+3:], "www.")
 	front := s[:len(s)-len(shown)]
 	cut := strings.IndexAny(shown, "/?#")
 	if cut < 0 {

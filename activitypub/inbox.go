@@ -265,20 +265,16 @@ func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity)
 			return f, err
 		}
 	case "Update", "Delete", "Create":
-		p, err := n.DB.PostByIRI(ctx, act.Object)
+		owner, kind, err := n.DB.OwnerOfPost(ctx, act.Object)
 		if errors.Is(err, storage.ErrNotFound) {
 			break
 		}
 		if err != nil {
 			return f, err
 		}
-		owner, err := n.DB.ActorByID(ctx, p.ActorID)
-		if err != nil {
-			return f, err
-		}
-		f.owner = owner.IRI
+		f.owner = owner
 		if f.object == "" {
-			f.object = p.Type
+			f.object = kind
 		}
 	case "Add", "Remove", "Move":
 		f.target = act.top.iri("target")

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math"
 	"os"
 	"testing"
 	"time"
@@ -150,7 +151,7 @@ func TestProofs(t *testing.T) {
 	context := []any{activityStreams, "https://w3id.org/security/data-integrity/v2"}
 	note := func() map[string]any {
 		return map[string]any{"@context": context, "id": "https://server.example/activities/1", "type": "Create", "actor": vectorActor,
-			"object": map[string]any{"id": "https://server.example/objects/1", "type": "Note", "attributedTo": vectorActor, "content": "<p>Brot & Käse ☃ 😀\u2028</p>", "n": []any{1e21, 1e-7, 0.1, -0.0, 100}}}
+			"object": map[string]any{"id": "https://server.example/objects/1", "type": "Note", "attributedTo": vectorActor, "content": "<p>Brot & Käse ☃ 😀\u2028</p>", "n": []any{1e21, 1e-7, 0.1, math.Copysign(0, -1), 100}}}
 	}
 	type dict = map[string]any
 	for _, c := range []struct {

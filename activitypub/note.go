@@ -303,8 +303,8 @@ func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, auth
 		if !n.isOurs(i) || named[i] {
 			return nil, nil
 		}
-		a, err := n.DB.ActorByIRI(ctx, i)
-		if errors.Is(err, storage.ErrNotFound) || err == nil && !spokenTo(a) {
+		a, err := n.DB.LocalReader(ctx, i)
+		if errors.Is(err, storage.ErrNotFound) {
 			return nil, nil
 		}
 		if err != nil {
@@ -366,11 +366,6 @@ func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, auth
 		related, err = n.DB.FollowedLocally(ctx, author.ID)
 	}
 	return told, related, err
-}
-
-// spokenTo reports whether an actor of ours is anyone who could be told something: not the node itself, nor who is gone.
-func spokenTo(a *storage.Actor) bool {
-	return a.DeletedAt == nil && a.Type != storage.Application && a.Type != storage.Service
 }
 
 // applyCreate keeps posts that concern someone here, and counts answers to polls. Several objects at once are how
@@ -436,11 +431,8 @@ func (n *Node) keepNew(ctx context.Context, tx *storage.DB, a *arrival) error {
 	if gone, err := tx.Tombstoned(ctx, p.IRI, a.author.IRI); err != nil || gone {
 		return err // deleted before it arrived
 	}
-	if _, err := tx.PostByIRI(ctx, p.IRI); !errors.Is(err, storage.ErrNotFound) {
-		return err // by another activity id, or its Update came first
-	}
-	if err := tx.SavePost(ctx, p); err != nil {
-		return err
+	if fresh, err := tx.AddPost(ctx, p); err != nil || !fresh {
+		return err // it is here by another activity id, or its Update came first
 	}
 	if a.poll != nil {
 		a.poll.PostID = p.ID

@@ -78,6 +78,14 @@ func (db *DB) ActorByIRI(ctx context.Context, iri IRI) (*Actor, error) {
 	return &a, translate(db.q(ctx).Where("iri = ?", iri).Take(&a).Error)
 }
 
+// LocalReader finds what a mention needs of an actor of this node whom one can speak to: ID, IRI, Username and URL, no more.
+// ErrNotFound also for who is deleted, and for the node itself.
+func (db *DB) LocalReader(ctx context.Context, iri IRI) (*Actor, error) {
+	var a Actor
+	return &a, translate(db.q(ctx).Select("id", "iri", "username", "url").
+		Where("iri = ? AND domain = '' AND deleted_at IS NULL AND type <> 'Application' AND type <> 'Service'", iri).Take(&a).Error)
+}
+
 // ActorByID finds an actor by the id of its row, or ErrNotFound.
 func (db *DB) ActorByID(ctx context.Context, id ID) (*Actor, error) {
 	var a Actor

@@ -118,21 +118,35 @@ func (db *DB) SavePost(ctx context.Context, p *Post) error {
 				return translate(err)
 			}
 		case err == ErrNotFound:
-			if p.ID == 0 {
-				p.ID = tx.NewID()
+			fresh, err := tx.AddPost(ctx, p)
+			if err == nil && !fresh {
+				err = ErrConflict // another copy of the node was faster
 			}
-			if err := tx.q(ctx).Create(p).Error; err != nil {
-				return translate(err)
-			}
-			err = tx.q(ctx).Model(&Post{}).Where("in_reply_to = ? AND in_reply_to <> '' AND in_reply_to_id IS NULL", p.IRI).Update("in_reply_to_id", p.ID).Error
-			if err != nil { // answers that came before
-				return translate(err)
-			}
+			return err
 		default:
 			return err
 		}
 		return tx.savePostRows(ctx, p)
 	})
+}
+
+// AddPost inserts a post. fresh is false when its IRI is taken, and nothing is changed.
+func (db *DB) AddPost(ctx context.Context, p *Post) (fresh bool, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		if p.ID == 0 {
+			p.ID = tx.NewID()
+		}
+		r := tx.q(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "iri"}}, DoNothing: true}).Create(p)
+		if fresh = r.RowsAffected == 1; r.Error != nil || !fresh {
+			return translate(r.Error)
+		}
+		err := tx.q(ctx).Model(&Post{}).Where("in_reply_to = ? AND in_reply_to <> '' AND in_reply_to_id IS NULL", p.IRI).Update("in_reply_to_id", p.ID).Error
+		if err != nil { // answers that came before
+			return translate(err)
+		}
+		return tx.savePostRows(ctx, p)
+	})
+	return fresh, err
 }
 
 type mentionRow struct{ ActorID, PostID ID }
@@ -167,6 +181,17 @@ func (db *DB) savePostRows(ctx context.Context, p *Post) error {
 func (db *DB) PostByIRI(ctx context.Context, iri IRI) (*Post, error) {
 	var p Post
 	return &p, translate(db.q(ctx).Where("iri = ?", iri).Take(&p).Error)
+}
+
+// OwnerOfPost finds who wrote a post, and its type, by the post's id, deleted ones too, or ErrNotFound.
+func (db *DB) OwnerOfPost(ctx context.Context, iri IRI) (owner IRI, kind string, err error) {
+	var found struct {
+		Owner IRI
+		Type  string
+	}
+	err = db.q(ctx).Table("posts").Select("actors.iri AS owner, posts.type").Joins("JOIN actors ON actors.id = posts.actor_id").
+		Where("posts.iri = ?", iri).Take(&found).Error
+	return found.Owner, found.Type, translate(err)
 }
 
 // PostByID finds a post by the id of its row, deleted ones too, or ErrNotFound.

@@ -354,9 +354,9 @@ func (db *DB) goose(fn func(*goose.Provider) error) error {
 	dialect := goose.DialectSQLite3
 	if db.dialect == postgresDialect {
 		dialect = goose.DialectPostgres
-		locker, err := lock.NewPostgresSessionLocker()
-		if err != nil {
-			return err
+		locker, lerr := lock.NewPostgresSessionLocker()
+		if lerr != nil {
+			return lerr
 		}
 		options = append(options, goose.WithSessionLocker(locker))
 		pool, err = postgresPool(db.dsn, "")

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -107,11 +108,17 @@ func (n *node) kill() {
 }
 
 // TestREL311FLO174Killed kills the node again and again while it receives. Whatever it answered 202 to is there afterwards,
-// exactly once, and the database is sound.
+// exactly once, and the database is sound. PLANET_TEST_KILLS says how often.
 func TestREL311FLO174Killed(t *testing.T) {
 	kills := 50
 	if testing.Short() {
 		kills = 5
+	}
+	if s := os.Getenv("PLANET_TEST_KILLS"); s != "" {
+		var err error
+		if kills, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
 	}
 	n := newNode(t)
 	n.run("user", "create", "nuria")

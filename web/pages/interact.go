@@ -54,10 +54,10 @@ func (p *Pages) continueElsewhere(c echo.Context) error {
 		return err
 	}
 	body.Handle = strings.TrimSpace(c.FormValue("handle"))
-	host, err := serverOf(body.Handle, p.Origin)
+	host, wrong := serverOf(body.Handle, p.Origin)
 	status := http.StatusOK
-	if err != nil {
-		status, body.Problem = http.StatusUnprocessableEntity, err.Error()
+	if wrong != "" {
+		status, body.Problem = http.StatusUnprocessableEntity, wrong
 	} else {
 		body.Host = host
 		body.Link = schemeFor(host, p.Origin) + "://" + host + "/authorize_interaction?uri=" + url.QueryEscape(body.IRI)
@@ -103,8 +103,9 @@ var hostNames = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z
 
 // serverOf reads the host of somebody's handle: @name@host, name@host, a profile's address, or the host alone. Names that
 // are not for the public internet are refused, unless this node itself lives on such a one.
-func serverOf(handle, origin string) (string, error) {
-	host := strings.ToLower(handle)
+// wrong tells the visitor what she typed wrong, "" when nothing.
+func serverOf(handle, origin string) (host, wrong string) {
+	host = strings.ToLower(handle)
 	if rest, ok := strings.CutPrefix(host, "https://"); ok {
 		host, _, _ = strings.Cut(rest, "/")
 	} else {
@@ -114,15 +115,15 @@ func serverOf(handle, origin string) (string, error) {
 	host = strings.TrimSuffix(host, ".")
 	switch {
 	case host == "":
-		return "", errors.New("Type your address on your server, such as @you@example.social.")
+		return "", "Type your address on your server, such as @you@example.social."
 	case host == hostOf(origin):
-		return host, nil
+		return host, ""
 	case isASCII(host) && hostNames.MatchString(host) && len(host) <= 253 && (!local(host) || local(hostOf(origin))):
-		return host, nil
+		return host, ""
 	case !isASCII(host):
-		return "", errors.New("Write the name of your server with the letters a to z: a name such as münchen.example is xn--mnchen-3ya.example there.")
+		return "", "Write the name of your server with the letters a to z: a name such as münchen.example is xn--mnchen-3ya.example there."
 	default:
-		return "", errors.New("That does not look like an address on a server, such as @you@example.social.")
+		return "", "That does not look like an address on a server, such as @you@example.social."
 	}
 }
 
