@@ -47,12 +47,14 @@ func (n *Node) followAlong(ctx context.Context, w work) error {
 	if err != nil {
 		return err
 	}
-	if known.MovedAt != nil && n.Now().Sub(*known.MovedAt) < moveCooldown {
-		return nil
-	}
-	old, err := n.fetchActor(ctx, w.Object)
-	if err != nil {
-		return err
+	old := known
+	if !known.Local() {
+		if known.MovedAt != nil && n.Now().Sub(*known.MovedAt) < moveCooldown {
+			return nil
+		}
+		if old, err = n.fetchActor(ctx, w.Object); err != nil {
+			return err
+		}
 	}
 	var target *storage.Actor
 	if n.isOurs(w.Target) {
@@ -84,6 +86,9 @@ func (n *Node) followAlong(ctx context.Context, w work) error {
 		if len(fs) < page.Limit {
 			break
 		}
+	}
+	if old.Local() {
+		return nil // Move has marked it
 	}
 	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		a, err := tx.ActorByID(ctx, old.ID)
