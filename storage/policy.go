@@ -183,7 +183,10 @@ func (db *DB) SaveStamp(ctx context.Context, s *Stamp) error {
 		if err := tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(s).Error; err != nil {
 			return translate(err)
 		}
-		return translate(tx.q(ctx).Where("post_id = ? AND quote = ?", s.PostID, s.Quote).Take(s).Error)
+		var kept Stamp // a fresh one: gorm would ask for the id that s has now as well
+		err := tx.q(ctx).Where("post_id = ? AND quote = ?", s.PostID, s.Quote).Take(&kept).Error
+		*s = kept
+		return translate(err)
 	})
 }
 
