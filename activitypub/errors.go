@@ -39,6 +39,9 @@ func WriteProblem(w http.ResponseWriter, p *Problem) {
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "60")
 	}
+	if p.Status == http.StatusMethodNotAllowed && h.Get("Allow") == "" {
+		h.Set("Allow", http.MethodPost) // of an inbox (RFC 9110 §15.5.6); pages say theirs themselves
+	}
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"type": namespace + p.Code, "title": http.StatusText(p.Status), "status": p.Status, "detail": p.Detail,

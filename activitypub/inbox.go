@@ -48,8 +48,11 @@ func (n *Node) receive(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	for _, i := range []storage.IRI{storage.IRI(sig.KeyID), act.Actor} {
-		if err := n.admits(r.Context(), n.DB, i); err != nil {
+	if err := n.admits(r.Context(), n.DB, act.Actor); err != nil {
+		return err
+	}
+	if !sameOrigin(sig.KeyID, string(act.Actor)) {
+		if err := n.admits(r.Context(), n.DB, storage.IRI(sig.KeyID)); err != nil {
 			return err
 		}
 	}

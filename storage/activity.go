@@ -70,7 +70,7 @@ func (db *DB) SaveTombstone(ctx context.Context, iri, actor IRI) error {
 
 // Tombstoned reports whether actor deleted iri before.
 func (db *DB) Tombstoned(ctx context.Context, iri, actor IRI) (bool, error) {
-	var ts []Tombstone
-	err := db.q(ctx).Where("iri = ? AND actor_iri = ?", iri, actor).Limit(1).Find(&ts).Error
-	return len(ts) > 0, translate(err)
+	var n int64
+	err := scan(db.q(ctx).Raw("SELECT count(*) FROM tombstones WHERE iri = ? AND actor_iri = ?", iri, actor), &n)
+	return n > 0, err
 }

@@ -81,9 +81,9 @@ func (db *DB) ActorByIRI(ctx context.Context, iri IRI) (*Actor, error) {
 // LocalReader finds what a mention needs of an actor of this node whom one can speak to: ID, IRI, Username and URL, no more.
 // ErrNotFound also for who is deleted, and for the node itself.
 func (db *DB) LocalReader(ctx context.Context, iri IRI) (*Actor, error) {
-	var a Actor
-	return &a, translate(db.q(ctx).Select("id", "iri", "username", "url").
-		Where("iri = ? AND domain = '' AND deleted_at IS NULL AND type <> 'Application' AND type <> 'Service'", iri).Take(&a).Error)
+	a := &Actor{IRI: iri}
+	return a, scan(db.q(ctx).Raw(`SELECT id, username, url FROM actors
+		WHERE iri = ? AND domain = '' AND deleted_at IS NULL AND type <> 'Application' AND type <> 'Service'`, iri), &a.ID, &a.Username, &a.URL)
 }
 
 // ActorByID finds an actor by the id of its row, or ErrNotFound.

@@ -57,9 +57,9 @@ func (db *DB) DeleteBlock(ctx context.Context, id ID) error {
 
 // Blocked reports whether either of two actors blocks the other.
 func (db *DB) Blocked(ctx context.Context, a, b ID) (bool, error) {
-	var ids []ID
-	err := db.q(ctx).Model(&Block{}).Where("actor_id = ? AND target_id = ? OR actor_id = ? AND target_id = ?", a, b, b, a).Limit(1).Pluck("id", &ids).Error
-	return len(ids) > 0, translate(err)
+	var n int64
+	err := scan(db.q(ctx).Raw("SELECT count(*) FROM blocks WHERE actor_id = ? AND target_id = ? OR actor_id = ? AND target_id = ?", a, b, b, a), &n)
+	return n > 0, err
 }
 
 // Blocks lists whom an actor blocks, newest first.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,8 +99,24 @@ func (db *DB) DomainRuleFor(ctx context.Context, host string) (*DomainRule, erro
 		}
 		names = append(names, rest)
 	}
-	var r DomainRule
-	return &r, translate(db.q(ctx).Where("domain IN ?", padded(names)).Order("length(domain) DESC").Take(&r).Error)
+	// Asked for every request that comes in: for IN and ORDER BY SQLite would make a temporary table each time. Most hosts
+	// have at most four names.
+	for four := range slices.Chunk(names, 4) {
+		four = append(slices.Clip(four), "", "", "")
+		var rs []DomainRule
+		err := db.q(ctx).Raw(`SELECT * FROM domain_rules WHERE domain = ? UNION ALL SELECT * FROM domain_rules WHERE domain = ?
+			UNION ALL SELECT * FROM domain_rules WHERE domain = ? UNION ALL SELECT * FROM domain_rules WHERE domain = ?`,
+			four[0], four[1], four[2], four[3]).Scan(&rs).Error
+		if err != nil {
+			return nil, translate(err)
+		}
+		for _, name := range four {
+			if i := slices.IndexFunc(rs, func(r DomainRule) bool { return r.Domain == name }); i >= 0 {
+				return &rs[i], nil
+			}
+		}
+	}
+	return nil, ErrNotFound
 }
 
 // Standing is what this node thinks of an actor now.
@@ -110,12 +127,8 @@ type Standing struct {
 // StandingOf reads how an actor stands, or ErrNotFound.
 func (db *DB) StandingOf(ctx context.Context, actor ID) (Standing, error) {
 	var s Standing
-	r := db.q(ctx).Model(&Actor{}).Select("suspended_at IS NOT NULL AS suspended", "silenced_at IS NOT NULL AS silenced", "deleted_at IS NOT NULL AS deleted").
-		Where("id = ?", actor).Limit(1).Scan(&s)
-	if r.Error == nil && r.RowsAffected == 0 {
-		return s, ErrNotFound
-	}
-	return s, translate(r.Error)
+	err := scan(db.q(ctx).Raw("SELECT suspended_at IS NOT NULL, silenced_at IS NOT NULL, deleted_at IS NOT NULL FROM actors WHERE id = ?", actor), &s.Suspended, &s.Silenced, &s.Deleted)
+	return s, err
 }
 
 // SetStanding suspends or silences an actor, or lets it go. A suspended actor's follows end.

@@ -185,13 +185,8 @@ func (db *DB) PostByIRI(ctx context.Context, iri IRI) (*Post, error) {
 
 // OwnerOfPost finds who wrote a post, and its type, by the post's id, deleted ones too, or ErrNotFound.
 func (db *DB) OwnerOfPost(ctx context.Context, iri IRI) (owner IRI, kind string, err error) {
-	var found struct {
-		Owner IRI
-		Type  string
-	}
-	err = db.q(ctx).Table("posts").Select("actors.iri AS owner, posts.type").Joins("JOIN actors ON actors.id = posts.actor_id").
-		Where("posts.iri = ?", iri).Take(&found).Error
-	return found.Owner, found.Type, translate(err)
+	err = scan(db.q(ctx).Raw("SELECT actors.iri, posts.type FROM posts JOIN actors ON actors.id = posts.actor_id WHERE posts.iri = ?", iri), &owner, &kind)
+	return owner, kind, err
 }
 
 // PostByID finds a post by the id of its row, deleted ones too, or ErrNotFound.

@@ -8,6 +8,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -271,6 +272,16 @@ func (db *DB) q(ctx context.Context) *gorm.DB {
 		_ = q.AddError(errOver)
 	}
 	return q
+}
+
+// scan reads the one row of a Raw query, or ErrNotFound. It is for what is asked about every activity that comes in: gorm
+// puts the placeholders of the dialect in, and no more.
+func scan(q *gorm.DB, targets ...any) error {
+	r := q.Row()
+	if r == nil { // gorm did not ask
+		return cmp.Or(q.Error, errOver)
+	}
+	return translate(r.Scan(targets...))
 }
 
 // create inserts row under a new id, which it draws again while another copy of the node holds the same. id points into row.
