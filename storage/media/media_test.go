@@ -289,7 +289,7 @@ func TestWhatKindsBecome(t *testing.T) {
 }
 
 // The header alone must be enough to say no: nothing of this size may ever be unpacked.
-func TestMED193_BombsAreRefusedByTheirHeaders(t *testing.T) {
+func TestMED193BombsAreRefusedByTheirHeaders(t *testing.T) {
 	s := newShelf(t)
 	huge := func(frames int) []byte { return asGIF(t, frames) }
 	wideGIF := asGIF(t, 1)
@@ -343,7 +343,7 @@ func TestMED193_BombsAreRefusedByTheirHeaders(t *testing.T) {
 	}
 }
 
-func TestMED194_BrokenPicturesAreRefusedAndNothingBreaks(t *testing.T) {
+func TestMED194BrokenPicturesAreRefusedAndNothingBreaks(t *testing.T) {
 	s := newShelf(t)
 	whole := map[string][]byte{"jpeg": asJPEG(t, field(64, 48)), "png": asPNG(t, field(64, 48)), "gif": asGIF(t, 2), "webp": webPs[0], "webp lossless": webPs[1]}
 	for name, raw := range whole {
@@ -373,7 +373,7 @@ func TestMED194_BrokenPicturesAreRefusedAndNothingBreaks(t *testing.T) {
 }
 
 // What a converter might run, and what a browser might, is no picture, whatever it is called.
-func TestMED195_OnlyPicturesAreTaken(t *testing.T) {
+func TestMED195OnlyPicturesAreTaken(t *testing.T) {
 	s := newShelf(t)
 	for name, text := range map[string]string{
 		"MVG": "push graphic-context\nviewbox 0 0 640 480\nfill 'url(https://127.0.0.1/x.jpg\"|id\")'\npop graphic-context",
@@ -389,12 +389,12 @@ func TestMED195_OnlyPicturesAreTaken(t *testing.T) {
 }
 
 // MED 196 asks the same of films that name addresses; films are not taken at all, and nothing that is read here dials.
-func TestMED196_FilmsAreNotTaken(t *testing.T) {
+func TestMED196FilmsAreNotTaken(t *testing.T) {
 	s := newShelf(t)
 	s.refuses("a film whose playlist names addresses", []byte("\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom#EXTM3U\nhttp://127.0.0.1/\nfile:///etc/passwd\n"), media.ErrUnsupported)
 }
 
-func TestMED197_NothingButPixelsIsKept(t *testing.T) {
+func TestMED197NothingButPixelsIsKept(t *testing.T) {
 	s := newShelf(t)
 	traces := []string{"GPS 41.9794", "MAKERNOTE", "Exif", "http://ns.adobe.com/xap", "xmpmeta", "a comment", "eXIf", "tEXt", "iTXt", "<script>", "PK\x03\x04", "thumbnail"}
 	jpg, pic := asJPEG(t, field(64, 48)), asPNG(t, field(64, 48))
@@ -446,7 +446,7 @@ func TestAPictureIsTurnedUprightBeforeItsOrientationIsLost(t *testing.T) {
 }
 
 // MED 198: no name of anybody's reaches the file system. INJ 254 asks the same of addresses.
-func TestMED198_INJ254_OnlyNamesOfOurOwnAreOpened(t *testing.T) {
+func TestMED198INJ254OnlyNamesOfOurOwnAreOpened(t *testing.T) {
 	s := newShelf(t)
 	im := s.put(asPNG(t, field(4, 4)))
 	if err := os.WriteFile(filepath.Join(s.dir, "..", "node.db"), []byte("keys"), 0o600); err != nil {
@@ -484,7 +484,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestMED199_TooManyBytesAreRefusedEarly(t *testing.T) {
+func TestMED199TooManyBytesAreRefusedEarly(t *testing.T) {
 	s := newShelf(t)
 	body := &endless{head: bytes.NewReader(hugePNG(10, 10, 8, 2))}
 	if _, err := s.Put(t.Context(), body, 1<<20); !errors.Is(err, media.ErrTooLarge) {
