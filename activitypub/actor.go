@@ -67,10 +67,10 @@ func (n *Node) actorToWire(ctx context.Context, db *storage.DB, a *storage.Actor
 		}
 	}
 	if a.IconURL != "" {
-		m["icon"] = map[string]any{"type": "Image", "url": a.IconURL, "name": a.IconAlt}
+		m["icon"] = imageToWire(a.IconURL, a.IconAlt)
 	}
 	if a.HeaderURL != "" {
-		m["image"] = map[string]any{"type": "Image", "url": a.HeaderURL}
+		m["image"] = imageToWire(a.HeaderURL, "")
 	}
 	if a.Place != "" {
 		place := map[string]any{"type": "Place", "name": a.Place}

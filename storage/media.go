@@ -92,6 +92,12 @@ func (db *DB) ShowMedia(ctx context.Context, id, actor ID) error {
 	})
 }
 
+// ProfileMedia lists the pictures that an actor's profile shows or showed.
+func (db *DB) ProfileMedia(ctx context.Context, actor ID) ([]Media, error) {
+	var ms []Media
+	return ms, translate(db.q(ctx).Where("actor_id = ? AND profile AND freed_at IS NULL", actor).Order("id").Find(&ms).Error)
+}
+
 // one wants exactly one row to have been changed; none is ErrNotFound.
 func one(r *gorm.DB) error {
 	if r.Error == nil && r.RowsAffected == 0 {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -54,14 +55,15 @@ func New(t testing.TB, hosts ...string) *Network {
 // Add makes a node under a host name.
 func (net *Network) Add(host string, change ...func(*activitypub.Config)) *Node {
 	net.T.Helper()
-	db := storagetest.New(net.T)
+	db, dir := storagetest.New(net.T), net.T.TempDir()
 	db.Now, db.Log = net.Now, net.log()
 	origin := "https://" + host
 	client, err := activitypub.NewClient(activitypub.ClientConfig{Origin: origin, Version: "test", Now: net.Now, Transport: net})
 	if err != nil {
 		net.T.Fatal(err)
 	}
-	c := activitypub.Config{Origin: origin, DB: db, Client: client, Now: net.Now, Log: net.log(), Version: "test", Keys: net.nextKeys}
+	c := activitypub.Config{Origin: origin, DB: db, Client: client, Now: net.Now, Log: net.log(), Version: "test", Keys: net.nextKeys,
+		MediaDir: filepath.Join(dir, "media"), MediaCacheDir: filepath.Join(dir, "cache"), MediaCache: 1 << 20}
 	for _, f := range change {
 		f(&c)
 	}
