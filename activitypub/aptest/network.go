@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -225,4 +227,22 @@ func (n *Node) Home(by activitypub.By) []storage.Post {
 		n.net.T.Fatal(err)
 	}
 	return ps
+}
+
+// Picture uploads a small picture of an actor; each seed is another one.
+func (n *Node) Picture(by activitypub.By, seed uint8, alt string) *storage.Media {
+	n.net.T.Helper()
+	img := image.NewRGBA(image.Rect(0, 0, 40, 20))
+	for i := range img.Pix {
+		img.Pix[i] = seed + uint8(i)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		n.net.T.Fatal(err)
+	}
+	m, err := n.Upload(context.Background(), by, &b, activitypub.Description{Alt: alt})
+	if err != nil {
+		n.net.T.Fatal(err)
+	}
+	return m
 }
