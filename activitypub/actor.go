@@ -354,12 +354,15 @@ func (n *Node) applyActorDelete(signer *storage.Actor) preparation {
 
 func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
 	now := n.Now().UTC()
-	a.DeletedAt, a.Name, a.Summary, a.Source, a.IconURL, a.HeaderURL, a.Raw, a.Fields = &now, "", "", "", "", "", nil, nil
+	a.DeletedAt, a.Name, a.Summary, a.Source, a.IconURL, a.IconAlt, a.HeaderURL, a.Raw, a.Fields = &now, "", "", "", "", "", "", nil, nil
 	a.Place, a.Hours, a.Category, a.Links, a.Principles, a.AlsoKnownAs = "", "", "", nil, nil, nil
 	if err := tx.SaveActor(ctx, a); err != nil {
 		return err
 	}
 	if err := tx.DeletePostsOf(ctx, a.ID); err != nil {
+		return err
+	}
+	if err := tx.FreeMediaOfActor(ctx, a.ID); err != nil {
 		return err
 	}
 	if !a.Local() { // ours still sign their last words

@@ -430,6 +430,12 @@ func (n *Node) RemoteMedia(ctx context.Context, mac, encoded string) (*os.File, 
 	if err != nil || !hmac.Equal([]byte(mac), []byte(g.mac(address))) {
 		return nil, "", problem(400, "media", "this is no address that the node gave out")
 	}
+	var p *Problem
+	if err := n.admits(ctx, n.DB, storage.IRI(address)); errors.As(err, &p) { // blocked since the address was given out
+		return nil, "", fmt.Errorf("%w: %w", storage.ErrNotFound, err)
+	} else if err != nil {
+		return nil, "", err
+	}
 	if f, kind, ok := g.cache.Open(address); ok {
 		return f, kind, nil
 	}

@@ -323,6 +323,14 @@ func TestAFaceIsSeenElsewhereAndReplaced(t *testing.T) {
 	if err := rye.SetIcon(t.Context(), baker, 0); err != nil {
 		t.Fatal(err)
 	}
+	pau := rye.Person("pau")
+	his := rye.Picture(pau, 9, "Pau")
+	if err := rye.SetIcon(t.Context(), pau, his.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := rye.DeleteActor(t.Context(), pau); err != nil || shown(t, rye, his) {
+		t.Errorf("the face of somebody who left is shown: %v", err)
+	}
 	if a := seen(); a.IconURL != "" || a.HeaderURL == "" || shown(t, rye, second) || !shown(t, rye, top) {
 		t.Errorf("without a face oak sees %q and %q", a.IconURL, a.HeaderURL)
 	}
@@ -388,6 +396,13 @@ func TestAPictureElsewhereIsAskedForOnceAndFailuresAreRemembered(t *testing.T) {
 	net.Sleep(6 * time.Minute)
 	if _, kind, err := remote(t, rye, "https://far.example/a.gif?x=1&y=2"); kind != "image/gif" || err != nil {
 		t.Errorf("after a while it is %s, %v", kind, err)
+	}
+
+	if _, err := rye.SetDomainRule(t.Context(), nil, "far.example", storage.RuleBlock, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := remote(t, rye, "https://far.example/a.gif?x=1&y=2"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("a picture of a blocked server is shown: %v", err)
 	}
 
 	off := net.Add("off.example", func(c *activitypub.Config) { c.MediaCache = 0 })
