@@ -56,6 +56,8 @@ func (f *far) RoundTrip(r *http.Request) (*http.Response, error) {
 		kind, body = "text/html", "<script>alert(1)</script>"
 	case "/actor":
 		kind, body = activityJSON, `{"id":"https://rye.example/users/evil","type":"Person"}`
+	case "/avif":
+		kind, body = "image/avif", "\x00\x00\x00\x1cftypavif\x00\x00\x00\x00"
 	case "/down":
 		status = http.StatusBadGateway
 	}
@@ -195,6 +197,9 @@ func TestPicturesOfOthersAreShownByThisNode(t *testing.T) {
 	}
 	if len(far.asked) != 1 || far.asked[0] != "https://cdn.oak.example/rolls.gif?size=1&x=2" {
 		t.Errorf("it asked for %q", far.asked)
+	}
+	if w := s.get(s.path(s.node.MediaURL("https://oak.example/avif"))); w.Code != http.StatusOK || w.Header().Get("Content-Type") != "image/avif" {
+		t.Errorf("an AVIF is %d %s", w.Code, w.Header().Get("Content-Type"))
 	}
 	for _, address := range []string{"https://oak.example/page", "https://oak.example/actor", "https://oak.example/down"} {
 		if w := s.get(s.path(s.node.MediaURL(address))); w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "alert") || strings.Contains(w.Header().Get("Content-Type"), "activity") {
