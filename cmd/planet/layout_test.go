@@ -63,7 +63,7 @@ var rooms = map[string]room{
 	"storage/migrations": {},
 	"storage/media": {
 		ours:    []string{"storage"},
-		outside: []string{"golang.org/x/image/...", "github.com/bbrks/go-blurhash", "github.com/gabriel-vasile/mimetype"},
+		outside: []string{"golang.org/x/image/...", "github.com/bbrks/go-blurhash"},
 	},
 	"storage/storagetest": {ours: []string{"ledger", "ledger/proof", "storage/..."}, outside: []string{"github.com/jackc/pgx/v5/stdlib"}},
 
