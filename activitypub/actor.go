@@ -67,10 +67,10 @@ func (n *Node) actorToWire(ctx context.Context, db *storage.DB, a *storage.Actor
 		}
 	}
 	if a.IconURL != "" {
-		m["icon"] = map[string]any{"type": "Image", "url": a.IconURL, "name": a.IconAlt}
+		m["icon"] = imageToWire(a.IconURL, a.IconAlt)
 	}
 	if a.HeaderURL != "" {
-		m["image"] = map[string]any{"type": "Image", "url": a.HeaderURL}
+		m["image"] = imageToWire(a.HeaderURL, "")
 	}
 	if a.Place != "" {
 		place := map[string]any{"type": "Place", "name": a.Place}
@@ -354,12 +354,15 @@ func (n *Node) applyActorDelete(signer *storage.Actor) preparation {
 
 func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
 	now := n.Now().UTC()
-	a.DeletedAt, a.Name, a.Summary, a.Source, a.IconURL, a.HeaderURL, a.Raw, a.Fields = &now, "", "", "", "", "", nil, nil
+	a.DeletedAt, a.Name, a.Summary, a.Source, a.IconURL, a.IconAlt, a.HeaderURL, a.Raw, a.Fields = &now, "", "", "", "", "", "", nil, nil
 	a.Place, a.Hours, a.Category, a.Links, a.Principles, a.AlsoKnownAs = "", "", "", nil, nil, nil
 	if err := tx.SaveActor(ctx, a); err != nil {
 		return err
 	}
 	if err := tx.DeletePostsOf(ctx, a.ID); err != nil {
+		return err
+	}
+	if err := tx.FreeMediaOfActor(ctx, a.ID); err != nil {
 		return err
 	}
 	if !a.Local() { // ours still sign their last words

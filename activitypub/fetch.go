@@ -210,6 +210,18 @@ type Response struct {
 // Get asks for an address and follows up to three redirects, each one guarded and signed anew. sign may be nil. The
 // answer may have any status; the error is a *FetchError.
 func (c *Client) Get(ctx context.Context, address, accept string, sign func(*http.Request) error) (*Response, error) {
+	return c.follow(ctx, address, accept, func(r *http.Request) (*Response, error) {
+		return c.send(r, maxDocument, func() error {
+			if sign == nil {
+				return nil
+			}
+			return sign(r)
+		})
+	})
+}
+
+// follow asks for an address and for those that it redirects to, each one guarded; send does one request.
+func (c *Client) follow(ctx context.Context, address, accept string, send func(*http.Request) (*Response, error)) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, totalTimeout)
 	defer cancel()
 	visited := make([]string, 0, maxRedirects+1)
@@ -229,12 +241,7 @@ func (c *Client) Get(ctx context.Context, address, accept string, sign func(*htt
 			return nil, &FetchError{URL: at, Err: err}
 		}
 		r.Header.Set("Accept", accept)
-		res, err := c.send(r, maxDocument, func() error {
-			if sign == nil {
-				return nil
-			}
-			return sign(r)
-		})
+		res, err := send(r)
 		if err != nil {
 			return nil, err
 		}
@@ -282,8 +289,8 @@ func (c *Client) Post(ctx context.Context, address string, body []byte, contentT
 	return res, nil
 }
 
-// send does one request and reads its answer up to limit bytes; what is longer is an error for a GET, and cut for a POST.
-func (c *Client) send(r *http.Request, limit int64, sign func() error) (*Response, error) {
+// roundTrip does one request.
+func (c *Client) roundTrip(r *http.Request, sign func() error) (*http.Response, error) {
 	address := r.URL.String()
 	if err := spend(r.Context()); err != nil {
 		return nil, &FetchError{URL: address, Err: err}
@@ -296,6 +303,16 @@ func (c *Client) send(r *http.Request, limit int64, sign func() error) (*Respons
 	if err != nil {
 		c.log.Debug("request", "method", r.Method, "url", clip(address, 200), "err", err)
 		return nil, &FetchError{URL: address, Temporary: !errors.Is(err, errRefused), Err: err}
+	}
+	return answer, nil
+}
+
+// send does one request and reads its answer up to limit bytes; what is longer is an error for a GET, and cut for a POST.
+func (c *Client) send(r *http.Request, limit int64, sign func() error) (*Response, error) {
+	address := r.URL.String()
+	answer, err := c.roundTrip(r, sign)
+	if err != nil {
+		return nil, err
 	}
 	defer answer.Body.Close()
 	res := &Response{Status: answer.StatusCode, ContentType: answer.Header.Get("Content-Type"), Header: answer.Header}

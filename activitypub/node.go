@@ -36,6 +36,10 @@ type Config struct {
 	Description     string
 	SignupOpen      bool // NodeInfo openRegistrations
 
+	MediaDir      string // where uploaded pictures lie; "": none are taken
+	MediaCacheDir string // where those of other servers are kept for a while; "": none are shown
+	MediaCache    int64  // bytes that these may take; 0: none are kept
+
 	// Keys makes what a new actor signs with: a PKCS#8 PEM, its SPKI PEM, a PKCS#8 PEM and its Multikey.
 	// nil: RSA-2048 and Ed25519, newly made. Tests bring theirs, as RSA takes its time.
 	Keys func() (rsaPrivate, rsaPublic, edPrivate, edPublic string, err error)
@@ -47,6 +51,7 @@ type Node struct {
 	Host string // of the origin, with its port unless it is the scheme's own
 
 	keys     *keyring
+	gallery  *gallery
 	wake     chan struct{} // the delivery loop
 	wakeJobs chan struct{}
 	mux      *http.ServeMux
@@ -90,6 +95,9 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	n.keys = newKeyring()
 	n.mux = n.routes()
 	if err := n.found(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.openGallery(ctx); err != nil {
 		return nil, err
 	}
 	return n, nil
@@ -141,11 +149,12 @@ func (n *Node) addActor(ctx context.Context, tx *storage.DB, a *storage.Actor) e
 // answered as documents here; web/routes.go decides which of both is meant.
 func (n *Node) Handler() http.Handler { return n.mux }
 
-// Run does the node's work in the background until ctx ends: deliveries and jobs.
+// Run does the node's work in the background until ctx ends: deliveries, jobs, and tidying up after pictures.
 func (n *Node) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.deliverLoop(ctx) })
 	g.Go(func() error { return n.jobLoop(ctx) })
+	g.Go(func() error { return n.mediaLoop(ctx) })
 	return g.Wait()
 }
 

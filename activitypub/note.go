@@ -27,9 +27,10 @@ func (n *Node) noteToWire(p *storage.Post, author *storage.Actor) map[string]any
 	m := map[string]any{
 		"id": p.IRI, "type": "Note", "attributedTo": author.IRI, "to": to, "cc": cc, "content": p.Content,
 		"published": wireTime(p.PublishedAt), "url": p.URL, "sensitive": p.Sensitive,
-		"replies": map[string]any{"id": p.IRI + "/replies", "type": "Collection"},
-		"likes":   map[string]any{"id": p.IRI + "/likes", "type": "Collection"},
-		"shares":  map[string]any{"id": p.IRI + "/shares", "type": "Collection"},
+		"replies":    map[string]any{"id": p.IRI + "/replies", "type": "Collection"},
+		"likes":      map[string]any{"id": p.IRI + "/likes", "type": "Collection"},
+		"shares":     map[string]any{"id": p.IRI + "/shares", "type": "Collection"},
+		"attachment": attachmentsToWire(p),
 	}
 	if p.Policy != nil {
 		m["interactionPolicy"] = policyToWire(p.Policy)
@@ -269,6 +270,7 @@ func (n *Node) attachmentFromWire(raw json.RawMessage) (storage.Attachment, bool
 		a.Name, _ = o.text("name")
 	}
 	a.Name = clip(plainText(a.Name), 10_000)
+	measuresFromWire(o, &a)
 	_, err := n.Client.parseIRI(a.URL)
 	return a, err == nil
 }

@@ -397,8 +397,9 @@ type Draft struct {
 	Sensitive  bool
 	Language   string // BCP 47, "" for unknown
 	InReplyTo  storage.IRI
-	Poll       *PollDraft // nil for none
-	Quotes     string     // who may quote it: QuotePublic ("" too), QuoteFollowers or QuoteNobody
+	Poll       *PollDraft   // nil for none
+	Quotes     string       // who may quote it: QuotePublic ("" too), QuoteFollowers or QuoteNobody
+	Media      []storage.ID // pictures that were uploaded, in their order; for Edit nil leaves them as they are
 }
 
 func (d *Draft) check() error {
@@ -407,8 +408,12 @@ func (d *Draft) check() error {
 		d.Visibility = storage.Public
 	}
 	switch {
-	case d.Text == "":
-		return invalid("text", "a post needs some text")
+	case d.Text == "" && len(d.Media) == 0:
+		return invalid("text", "a post needs some text, or a picture")
+	case len(d.Media) > maxMedia:
+		return invalid("media", "a post has at most %d pictures, this has %d", maxMedia, len(d.Media))
+	case len(d.Media) > 0 && d.Poll != nil:
+		return invalid("media", "a poll has no pictures: other servers would show one or the other")
 	case !utf8.ValidString(d.Text) || strings.ContainsRune(d.Text, 0):
 		return invalid("text", "the text is not valid UTF-8")
 	case utf8.RuneCountInString(d.Text) > maxPostRunes:
@@ -532,6 +537,9 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 		p.URL = n.Origin + "/@" + by.Actor.Username + "/" + p.ID.String()
 		if p.Conversation == "" {
 			p.Conversation = string(p.IRI) + "/context"
+		}
+		if err := n.setMedia(ctx, tx, p, d.Media); err != nil {
+			return err
 		}
 		if err := tx.SavePost(ctx, p); err != nil {
 			return err
@@ -670,6 +678,9 @@ func (n *Node) Edit(ctx context.Context, by By, id storage.ID, d Draft) (*storag
 		return nil, err
 	}
 	d.Visibility = p.Visibility
+	if err := n.keptMedia(ctx, p, &d); err != nil {
+		return nil, err
+	}
 	if err := d.check(); err != nil {
 		return nil, err
 	}
@@ -720,6 +731,9 @@ func (n *Node) Edit(ctx context.Context, by By, id storage.ID, d Draft) (*storag
 		*p = *old
 		p.Mentions, p.EditedAt, p.Source, p.Summary, p.Sensitive, p.Language = mentions, &at, d.Text, d.Summary, d.Sensitive, d.Language
 		p.Content, p.Tags = n.render(d.Text, mentions)
+		if err := n.setMedia(ctx, tx, p, d.Media); err != nil {
+			return err
+		}
 		if err := tx.SavePost(ctx, p); err != nil {
 			return err
 		}

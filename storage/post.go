@@ -18,12 +18,15 @@ const (
 
 // Attachment is a medium or a link that goes with a post.
 type Attachment struct {
-	URL       string `json:"url"`
-	MediaType string `json:"mediaType,omitempty"`
-	Name      string `json:"name,omitempty"` // alternative text
-	Width     int    `json:"width,omitempty"`
-	Height    int    `json:"height,omitempty"`
-	Blurhash  string `json:"blurhash,omitempty"`
+	URL       string  `json:"url"`
+	MediaType string  `json:"mediaType,omitempty"`
+	Name      string  `json:"name,omitempty"` // alternative text
+	Width     int     `json:"width,omitempty"`
+	Height    int     `json:"height,omitempty"`
+	Blurhash  string  `json:"blurhash,omitempty"`
+	FocusX    float64 `json:"focusX,omitempty"`
+	FocusY    float64 `json:"focusY,omitempty"`
+	MediaID   ID      `json:"media,omitempty"` // the row of what was uploaded here; 0 elsewhere
 }
 
 // Mention names an actor in a post. ActorID is 0 when the actor is not known here.
@@ -203,6 +206,9 @@ func (db *DB) DeletePost(ctx context.Context, id ID) error {
 		}).Error
 		if err != nil {
 			return translate(err)
+		}
+		if err := tx.freeMediaOf(ctx, id); err != nil {
+			return err
 		}
 		if err := tx.q(ctx).Where("boost_of_id = ?", id).Delete(&Post{}).Error; err != nil {
 			return translate(err)

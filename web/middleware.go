@@ -154,12 +154,15 @@ var (
 	quotaDocuments = quota{"documents", 50, 1000}
 	quotaPages     = quota{"pages", 10, 200}
 	quotaForms     = quota{"forms", 0.2, 20}
+	quotaMedia     = quota{"media", 50, 1000} // one page may show a hundred pictures
 )
 
 func quotaOf(c echo.Context) quota {
 	switch route := c.Path(); {
 	case secretRoute(route) || c.Request().Method == http.MethodPost && !slices.Contains(documents, route):
 		return quotaForms
+	case strings.HasPrefix(route, "/media/"):
+		return quotaMedia
 	case slices.Contains(documents, route) || activitypub.WantsActivity(accept(c.Request())):
 		return quotaDocuments
 	default:

@@ -42,6 +42,8 @@ func (s *Server) routes() *echo.Echo {
 	for _, at := range []string{"/users/:name/statuses/:id", "/@:name/:id", "/%40:name/:id"} {
 		e.Match(read, at, s.negotiate(s.pages.Post))
 	}
+	e.Match(read, "/media/:name", s.media)
+	e.Match(read, "/media/remote/:mac/:address", s.remoteMedia)
 	s.pages.Register(e)
 	return e
 }

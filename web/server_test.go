@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -55,8 +56,9 @@ func newSite(t *testing.T, change ...func(*web.Config)) *site {
 
 func newSiteAt(t *testing.T, origin string, change ...func(*web.Config)) *site {
 	t.Helper()
-	db := storagetest.New(t)
-	node, err := activitypub.New(t.Context(), activitypub.Config{Origin: origin, DB: db, Log: slog.New(slog.DiscardHandler), Version: "1.2.3"})
+	db, dir := storagetest.New(t), t.TempDir()
+	node, err := activitypub.New(t.Context(), activitypub.Config{Origin: origin, DB: db, Log: slog.New(slog.DiscardHandler), Version: "1.2.3",
+		MediaDir: filepath.Join(dir, "media"), MediaCacheDir: filepath.Join(dir, "cache"), MediaCache: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -54,14 +57,15 @@ func New(t testing.TB, hosts ...string) *Network {
 // Add makes a node under a host name.
 func (net *Network) Add(host string, change ...func(*activitypub.Config)) *Node {
 	net.T.Helper()
-	db := storagetest.New(net.T)
+	db, dir := storagetest.New(net.T), net.T.TempDir()
 	db.Now, db.Log = net.Now, net.log()
 	origin := "https://" + host
 	client, err := activitypub.NewClient(activitypub.ClientConfig{Origin: origin, Version: "test", Now: net.Now, Transport: net})
 	if err != nil {
 		net.T.Fatal(err)
 	}
-	c := activitypub.Config{Origin: origin, DB: db, Client: client, Now: net.Now, Log: net.log(), Version: "test", Keys: net.nextKeys}
+	c := activitypub.Config{Origin: origin, DB: db, Client: client, Now: net.Now, Log: net.log(), Version: "test", Keys: net.nextKeys,
+		MediaDir: filepath.Join(dir, "media"), MediaCacheDir: filepath.Join(dir, "cache"), MediaCache: 1 << 20}
 	for _, f := range change {
 		f(&c)
 	}
@@ -223,4 +227,22 @@ func (n *Node) Home(by activitypub.By) []storage.Post {
 		n.net.T.Fatal(err)
 	}
 	return ps
+}
+
+// Picture uploads a small picture of an actor; each seed is another one.
+func (n *Node) Picture(by activitypub.By, seed uint8, alt string) *storage.Media {
+	n.net.T.Helper()
+	img := image.NewRGBA(image.Rect(0, 0, 40, 20))
+	for i := range img.Pix {
+		img.Pix[i] = seed + uint8(i)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		n.net.T.Fatal(err)
+	}
+	m, err := n.Upload(context.Background(), by, &b, activitypub.Description{Alt: alt})
+	if err != nil {
+		n.net.T.Fatal(err)
+	}
+	return m
 }

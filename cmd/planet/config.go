@@ -34,6 +34,7 @@ type Config struct {
 	ExtraCA         string   `name:"extra-ca" env:"PLANET_EXTRA_CA" placeholder:"FILE" help:"PEM file of further roots to trust for outgoing TLS."`
 	TrustedProxies  []string `env:"PLANET_TRUSTED_PROXIES" default:"127.0.0.0/8,::1/128" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For and X-Forwarded-Proto count."`
 	RateLimit       string   `env:"PLANET_RATE_LIMIT" default:"on" placeholder:"on|off" help:"off for load tests."`
+	MediaCache      string   `env:"PLANET_MEDIA_CACHE" default:"256MB" placeholder:"SIZE" help:"Disk that pictures of other servers may take; 0 keeps none of them."`
 	Log             string   `env:"PLANET_LOG" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error; text on a terminal, JSON otherwise."`
 }
 
@@ -176,6 +177,9 @@ func (c *Config) check() error {
 	}
 	if c.Federation != "open" {
 		return fmt.Errorf("federation: %s is not built yet; only open works", c.Federation)
+	}
+	if _, err := parseSize(c.MediaCache); err != nil {
+		return fmt.Errorf("media_cache: %w", err)
 	}
 	if _, err := prefixes("allow_nets", c.AllowNets); err != nil {
 		return err

@@ -11,10 +11,11 @@ import (
 )
 
 type coopCmd struct {
-	Create coopCreateCmd `cmd:"" help:"Found a co-op."`
-	List   coopListCmd   `cmd:"" help:"List the co-ops of this node."`
-	Show   coopShowCmd   `cmd:"" help:"Show one co-op."`
-	Member coopMemberCmd `cmd:"" help:"Who has which role."`
+	Create  coopCreateCmd `cmd:"" help:"Found a co-op."`
+	List    coopListCmd   `cmd:"" help:"List the co-ops of this node."`
+	Show    coopShowCmd   `cmd:"" help:"Show one co-op."`
+	Profile profileCmd    `cmd:"" help:"Change how a co-op looks to others."`
+	Member  coopMemberCmd `cmd:"" help:"Who has which role."`
 }
 
 // coopEntry is a co-op as --json prints one.

@@ -63,12 +63,12 @@ var rooms = map[string]room{
 	"storage/migrations": {},
 	"storage/media": {
 		ours:    []string{"storage"},
-		outside: []string{"golang.org/x/image/...", "github.com/bbrks/go-blurhash", "github.com/gabriel-vasile/mimetype"},
+		outside: []string{"golang.org/x/image/...", "github.com/bbrks/go-blurhash"},
 	},
 	"storage/storagetest": {ours: []string{"ledger", "ledger/proof", "storage/..."}, outside: []string{"github.com/jackc/pgx/v5/stdlib"}},
 
 	"activitypub": {
-		ours: []string{"ledger", "ledger/proof", "storage"},
+		ours: []string{"ledger", "ledger/proof", "storage", "storage/media"},
 		outside: []string{"github.com/go-fed/activity/streams/...", "github.com/go-fed/httpsig", "github.com/dunglas/httpsfv",
 			"github.com/gowebpki/jcs", "github.com/mr-tron/base58", "github.com/microcosm-cc/bluemonday", "github.com/yuin/goldmark/...",
 			"github.com/maypok86/otter/v2", "code.dny.dev/ssrf", "golang.org/x/time/rate",

@@ -54,6 +54,7 @@ type cli struct {
 	Invite  inviteCmd  `cmd:"" help:"Invitations."`
 	Token   tokenCmd   `cmd:"" help:"Access tokens for apps and scripts."`
 	Post    postCmd    `cmd:"" help:"Publish, list, edit and delete posts."`
+	Media   mediaCmd   `cmd:"" help:"Pictures: usage, prune, list, describe."`
 	Follow  followCmd  `cmd:"" help:"Follow somebody, or list who follows whom."`
 	Queue   queueCmd   `cmd:"" help:"Deliveries that wait, fail or are given up."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this version."`

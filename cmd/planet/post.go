@@ -23,23 +23,25 @@ func (postCmd) Help() string { return "Example: planet post --as bakery \"Fresh 
 
 // postEntry is a post as --json prints one.
 type postEntry struct {
-	ID         storage.ID  `json:"id"`
-	IRI        storage.IRI `json:"iri"`
-	URL        string      `json:"url"`
-	As         string      `json:"as"`
-	Visibility string      `json:"visibility"`
-	InReplyTo  storage.IRI `json:"in_reply_to,omitempty"`
-	CW         string      `json:"cw,omitempty"`
-	Language   string      `json:"language,omitempty"`
-	Text       string      `json:"text"`
-	Content    string      `json:"content"`
-	Published  time.Time   `json:"published"`
-	Edited     *time.Time  `json:"edited,omitempty"`
+	ID         storage.ID     `json:"id"`
+	IRI        storage.IRI    `json:"iri"`
+	URL        string         `json:"url"`
+	As         string         `json:"as"`
+	Visibility string         `json:"visibility"`
+	InReplyTo  storage.IRI    `json:"in_reply_to,omitempty"`
+	CW         string         `json:"cw,omitempty"`
+	Language   string         `json:"language,omitempty"`
+	Text       string         `json:"text"`
+	Content    string         `json:"content"`
+	Published  time.Time      `json:"published"`
+	Edited     *time.Time     `json:"edited,omitempty"`
+	Images     []pictureEntry `json:"images,omitempty"`
 }
 
 func entryOf(a *storage.Actor, p *storage.Post) postEntry {
 	return postEntry{ID: p.ID, IRI: p.IRI, URL: p.URL, As: a.Username, Visibility: p.Visibility, InReplyTo: p.InReplyTo, CW: p.Summary,
-		Language: p.Language, Text: p.Source, Content: p.Content, Published: p.PublishedAt, Edited: p.EditedAt}
+		Language: p.Language, Text: p.Source, Content: p.Content, Published: p.PublishedAt, Edited: p.EditedAt,
+		Images: picturesOf(p)}
 }
 
 type postPublishCmd struct {
@@ -49,26 +51,37 @@ type postPublishCmd struct {
 	CW         string `name:"cw" placeholder:"TEXT" help:"Content warning."`
 	Language   string `placeholder:"CODE" help:"Language of the text, such as ca."`
 	JSON       bool   `help:"Print JSON."`
-	Text       string `arg:"" help:"What to say; - reads it from standard input."`
+	images
+	Text *string `arg:"" optional:"" help:"What to say; - reads it from standard input. It may be left out beside a picture."`
 }
 
 func (postPublishCmd) Help() string {
-	return "Example: planet post --as bakery --language en \"Fresh loaves at eight #bread\""
+	return "Example: planet post --as bakery --language en \"Fresh loaves at eight #bread\"\n         planet post --as bakery --image loaf.jpg --alt \"A round loaf\" \"Just out of the oven\""
 }
 
 func (cmd postPublishCmd) Run(c *app) error {
-	text, err := c.text(cmd.Text)
-	if err != nil {
-		return err
+	text := ""
+	if cmd.Text != nil {
+		var err error
+		if text, err = c.text(*cmd.Text); err != nil {
+			return err
+		}
+	} else if len(cmd.Image) == 0 {
+		return usageError{"a post needs a text, or a picture with --image"}
 	}
 	return c.withNode(func(n *activitypub.Node) error {
 		a, err := c.actor(n.DB, cmd.As)
 		if err != nil {
 			return err
 		}
-		p, err := n.Publish(c.ctx, activitypub.By{Actor: a}, activitypub.Draft{Text: text, Visibility: cmd.Visibility, Summary: cmd.CW,
-			Language: cmd.Language, InReplyTo: storage.IRI(cmd.ReplyTo), Sensitive: cmd.CW != ""})
+		pictures, undo, err := cmd.upload(c, n, activitypub.By{Actor: a})
 		if err != nil {
+			return err
+		}
+		p, err := n.Publish(c.ctx, activitypub.By{Actor: a}, activitypub.Draft{Text: text, Visibility: cmd.Visibility, Summary: cmd.CW,
+			Language: cmd.Language, InReplyTo: storage.IRI(cmd.ReplyTo), Sensitive: cmd.CW != "", Media: pictures})
+		if err != nil {
+			undo()
 			return err
 		}
 		if cmd.JSON {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"net"
 	"net/http"
@@ -75,7 +78,7 @@ func TestScriptsOnPostgres(t *testing.T) {
 		return nil
 	})
 	p.Dir = ""
-	for _, name := range []string{"user", "coop", "invite_token", "post", "migrate_doctor", "setuplink", "signals"} {
+	for _, name := range []string{"user", "coop", "invite_token", "post", "media", "migrate_doctor", "setuplink", "signals"} {
 		p.Files = append(p.Files, "testdata/script/"+name+".txtar")
 	}
 	testscript.Run(t, p)
@@ -114,6 +117,7 @@ func scripts(more func(*testscript.Env) error) testscript.Params {
 			"term":    term,
 			"begin":   begin,
 			"finish":  finish,
+			"picture": picture,
 		},
 	}
 }
@@ -288,6 +292,19 @@ func dig(ts *testscript.TestScript, path string) string {
 		}
 	}
 	return fmt.Sprint(v)
+}
+
+// picture FILE SEED writes a small PNG; each seed is another one.
+func picture(ts *testscript.TestScript, _ bool, args []string) {
+	seed, err := strconv.ParseUint(args[1], 10, 8)
+	ts.Check(err)
+	img := image.NewGray(image.Rect(0, 0, 40, 20))
+	for i := range img.Pix {
+		img.Pix[i] = byte(seed) + byte(i)
+	}
+	var b bytes.Buffer
+	ts.Check(png.Encode(&b, img))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
 }
 
 // get STATUS ADDRESS [ACCEPT] asks a node.

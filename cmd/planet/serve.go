@@ -117,8 +117,13 @@ func makeNode(ctx context.Context, cfg *Config, db *storage.DB, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
+	cache, err := parseSize(cfg.MediaCache)
+	if err != nil {
+		return nil, err
+	}
 	return activitypub.New(ctx, activitypub.Config{Origin: cfg.Origin, DB: db, Client: client, Log: log,
-		AuthorizedFetch: cfg.AuthorizedFetch == "on", Version: version()})
+		AuthorizedFetch: cfg.AuthorizedFetch == "on", Version: version(),
+		MediaDir: filepath.Join(cfg.Data, "media"), MediaCacheDir: filepath.Join(cfg.Data, "cache", "media"), MediaCache: cache})
 }
 
 // run answers requests and does the node's work until ctx ends or a part of it fails; then all parts end in order.

@@ -18,6 +18,7 @@ type userCmd struct {
 	List      userListCmd      `cmd:"" help:"List the people."`
 	Show      userShowCmd      `cmd:"" help:"Show one person and her roles."`
 	Role      userRoleCmd      `cmd:"" help:"Change what a person may do on the node."`
+	Profile   profileCmd       `cmd:"" help:"Change how a person looks to others."`
 	Password  userPasswordCmd  `cmd:"" help:"Give a person a new password."`
 	Suspend   userSuspendCmd   `cmd:"" help:"Keep a person from signing in and acting."`
 	Unsuspend userUnsuspendCmd `cmd:"" help:"Take a suspension back."`

@@ -211,6 +211,36 @@ CREATE TABLE likes (
 
 CREATE INDEX likes_post ON likes (post_id, id);
 
+CREATE TABLE media (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  user_id    INTEGER NOT NULL, -- 0: the operator, at the command line
+  post_id    INTEGER NOT NULL, -- 0: not attached yet
+  position   INTEGER NOT NULL,
+  profile    BOOLEAN NOT NULL, -- an icon or a header
+  name       TEXT NOT NULL, -- of the file
+  media_type TEXT NOT NULL,
+  alt        TEXT NOT NULL,
+  width      INTEGER NOT NULL,
+  height     INTEGER NOT NULL,
+  size       INTEGER NOT NULL,
+  blurhash   TEXT NOT NULL,
+  focus_x    REAL NOT NULL,
+  focus_y    REAL NOT NULL,
+  created_at DATETIME NOT NULL,
+  freed_at   DATETIME -- the file may go
+);
+
+CREATE INDEX media_actor ON media (actor_id);
+
+CREATE INDEX media_freed ON media (id) WHERE freed_at IS NOT NULL;
+
+CREATE INDEX media_name ON media (name);
+
+CREATE INDEX media_post ON media (post_id) WHERE post_id <> 0;
+
+CREATE INDEX media_unattached ON media (created_at) WHERE post_id = 0;
+
 CREATE TABLE members (
   id         INTEGER PRIMARY KEY,
   user_id    INTEGER NOT NULL REFERENCES users (id),

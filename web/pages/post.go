@@ -31,10 +31,20 @@ type postCard struct {
 	Content template.HTML
 	Page    string // where it is read: here, or at its origin
 	Away    bool   // at its origin
-	Images  []storage.Attachment
-	Files   []storage.Attachment // what is shown as a link: everything that other servers hold
+	Images  []picture
+	Files   []storage.Attachment // what is shown as a link: films, sounds and everything else
 	Answers string               // host or page of the post that it answers, when that is not shown beside it
 }
+
+// picture is one that a post shows: by an address on this node, wherever it comes from.
+type picture struct {
+	storage.Attachment
+	Shown string // what the page loads
+	Large string // where a click leads: to the picture itself
+}
+
+// pictureTypes are what pages show of other servers; a drawing (SVG) is a document that can do things, and stays a link.
+var pictureTypes = []string{"image/jpeg", "image/jpg", "image/png", "image/gif", "image/webp", "image/avif"}
 
 func (p *Pages) postCard(post storage.Post, author *storage.Actor) postCard {
 	card := postCard{Post: post, Author: p.profileCard(author), Content: safeHTML(post.Content), Away: !author.Local()}
@@ -45,8 +55,8 @@ func (p *Pages) postCard(post storage.Post, author *storage.Actor) postCard {
 	}
 	for _, a := range post.Attachments {
 		switch {
-		case p.own(a.URL) != "" && strings.HasPrefix(a.MediaType, "image/"):
-			card.Images = append(card.Images, a)
+		case slices.Contains(pictureTypes, a.MediaType) && p.Node.MediaURL(a.URL) != "":
+			card.Images = append(card.Images, picture{a, p.Node.MediaURL(a.URL), a.URL})
 		case webAddress(a.URL) != "":
 			card.Files = append(card.Files, a)
 		}
@@ -150,7 +160,7 @@ func (p *Pages) Post(c echo.Context) error {
 		Kind: "article", Image: body.Post.Author.Picture, Creator: body.Post.Author.Handle, Published: &post.PublishedAt,
 		NoIndex: !author.Indexable || post.Visibility != storage.Public, Body: body}
 	if len(body.Post.Images) > 0 && !post.Sensitive {
-		v.Image = body.Post.Images[0].URL
+		v.Image = body.Post.Images[0].Shown
 	}
 	return p.render(c, http.StatusOK, "post", v)
 }

@@ -4,7 +4,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -27,13 +26,13 @@ type profileCard struct {
 	Name, Handle, Page string // Page is where a person reads more: here, or where the actor lives
 	Kind               string // "Co-op", "Person", …
 	Place, Category    string
-	Picture, Alt       string // on this node, or ""
+	Picture, Alt       string // address on this node, or ""
 	Blurb              string // the summary's beginning, plain
 }
 
 func (p *Pages) profileCard(a *storage.Actor) profileCard {
 	card := profileCard{Name: a.Name, Handle: a.Handle(p.Node.Host), Page: p.actorPage(a), Kind: kindOf(a), Place: a.Place, Category: a.Category,
-		Picture: p.own(a.IconURL), Alt: a.IconAlt, Blurb: clip(plain(a.Summary), 160)}
+		Picture: p.Node.MediaURL(a.IconURL), Alt: a.IconAlt, Blurb: clip(plain(a.Summary), 160)}
 	if card.Name == "" {
 		card.Name = a.Username
 	}
@@ -65,14 +64,6 @@ func (p *Pages) actorPage(a *storage.Actor) string {
 		return webAddress(a.URL)
 	}
 	return webAddress(string(a.IRI))
-}
-
-// own lets an address through that is on this node: pages load nothing from elsewhere.
-func (p *Pages) own(address string) string {
-	if strings.HasPrefix(address, p.Origin+"/") {
-		return address
-	}
-	return ""
 }
 
 // webAddress lets http and https through, and no other scheme.
@@ -128,7 +119,7 @@ func (p *Pages) Profile(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	body := profilePage{Actor: a, Card: p.profileCard(a), Header: p.own(a.HeaderURL), Summary: safeHTML(a.Summary), Newest: from.MaxID == 0, MovedTo: webAddress(string(a.MovedTo))}
+	body := profilePage{Actor: a, Card: p.profileCard(a), Header: p.Node.MediaURL(a.HeaderURL), Summary: safeHTML(a.Summary), Newest: from.MaxID == 0, MovedTo: webAddress(string(a.MovedTo))}
 	for _, f := range a.Fields {
 		body.Fields = append(body.Fields, field{f.Name, safeHTML(f.Value)})
 	}

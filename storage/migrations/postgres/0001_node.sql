@@ -166,6 +166,32 @@ CREATE UNIQUE INDEX posts_boost ON posts (boost_of_id, actor_id) WHERE boost_of_
 CREATE INDEX posts_conversation ON posts (conversation, id) WHERE conversation <> '';
 CREATE INDEX posts_reply ON posts (in_reply_to) WHERE in_reply_to <> '';
 
+-- Pictures that were uploaded here; the files lie in the data directory.
+CREATE TABLE media (
+  id         BIGINT PRIMARY KEY,
+  actor_id   BIGINT NOT NULL REFERENCES actors (id),
+  user_id    BIGINT NOT NULL, -- 0: the operator, at the command line
+  post_id    BIGINT NOT NULL, -- 0: not attached yet
+  position   INTEGER NOT NULL,
+  profile    BOOLEAN NOT NULL, -- an icon or a header
+  name       TEXT NOT NULL, -- of the file
+  media_type TEXT NOT NULL,
+  alt        TEXT NOT NULL,
+  width      INTEGER NOT NULL,
+  height     INTEGER NOT NULL,
+  size       BIGINT NOT NULL,
+  blurhash   TEXT NOT NULL,
+  focus_x    DOUBLE PRECISION NOT NULL,
+  focus_y    DOUBLE PRECISION NOT NULL,
+  created_at TIMESTAMPTZ NOT NULL,
+  freed_at   TIMESTAMPTZ -- the file may go
+);
+CREATE INDEX media_post ON media (post_id) WHERE post_id <> 0;
+CREATE INDEX media_unattached ON media (created_at) WHERE post_id = 0;
+CREATE INDEX media_freed ON media (id) WHERE freed_at IS NOT NULL;
+CREATE INDEX media_actor ON media (actor_id);
+CREATE INDEX media_name ON media (name);
+
 -- To whom a post speaks by name: the readers of a direct post.
 CREATE TABLE mentions (
   actor_id BIGINT NOT NULL REFERENCES actors (id),
@@ -392,6 +418,7 @@ DROP TABLE likes;
 DROP TABLE notifications;
 DROP TABLE hashtags;
 DROP TABLE mentions;
+DROP TABLE media;
 DROP TABLE posts;
 DROP TABLE follows;
 DROP TABLE tokens;
