@@ -264,3 +264,27 @@ func TestInvitesAreUsedUp(t *testing.T) {
 		}
 	})
 }
+
+// What is known of hosts does not pile up for ever.
+func TestFET113HostsWithoutNewsAreForgotten(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		now := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+		long, lately := now.Add(-100*24*time.Hour), now.Add(-time.Hour)
+		for _, h := range []storage.Host{
+			{Host: "silent.example", LastOKAt: &long, LastFailureAt: &long}, {Host: "never.example"},
+			{Host: "well.example", LastOKAt: &lately, LastFailureAt: &long}, {Host: "ill.example", LastOKAt: &long, LastFailureAt: &lately},
+		} {
+			if err := db.SaveHost(t.Context(), &h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, err := db.PruneHosts(t.Context(), now.Add(-90*24*time.Hour)); err != nil || n != 2 {
+			t.Errorf("%d hosts were forgotten, %v; want 2", n, err)
+		}
+		for host, want := range map[string]error{"silent.example": storage.ErrNotFound, "never.example": storage.ErrNotFound, "well.example": nil, "ill.example": nil} {
+			if _, err := db.HostByName(t.Context(), host); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", host, err, want)
+			}
+		}
+	})
+}
