@@ -65,6 +65,10 @@ func (n *Node) receive(r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if n.RateLimit && !n.inboxes.take(hostOf(signer.IRI), n.Now()) {
+		n.count("limited")
+		return problem(http.StatusTooManyRequests, "rate-limit", "%s sends more than this node takes from one server; send it again later", hostOf(signer.IRI))
+	}
 	if signer.IRI != act.Actor {
 		if author := n.proofSigner(r.Context(), act); author != nil { // forwarded by another, signed by its actor
 			signer = author
