@@ -288,11 +288,14 @@ func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity)
 	return f, nil
 }
 
-// retryLater turns a failed fetch during receipt into an answer that makes the sender try again.
+// retryLater turns a failed fetch during receipt into an answer that makes the sender try again, if that can help.
 func retryLater(err error) error {
 	var p *Problem
 	if errors.As(err, &p) {
 		return err
+	}
+	if fe := (*FetchError)(nil); errors.As(err, &fe) && !fe.Temporary {
+		return problem(http.StatusUnprocessableEntity, "fetch", "a document that this depends on cannot be used: %v", fe)
 	}
 	return problem(http.StatusServiceUnavailable, "fetch", "a document that this depends on could not be fetched")
 }
