@@ -117,7 +117,7 @@ func (db *DB) ActorByHandle(ctx context.Context, username, domain string) (*Acto
 // ActorByFollowers finds the actor whose followers collection this is, or ErrNotFound.
 func (db *DB) ActorByFollowers(ctx context.Context, collection IRI) (*Actor, error) {
 	var a Actor
-	return &a, translate(db.q(ctx).Where("followers = ?", collection).Take(&a).Error)
+	return &a, translate(db.q(ctx).Where("followers = ? AND followers <> ''", collection).Take(&a).Error)
 }
 
 // LocalActors lists this node's actors of one type ("" for all) that are not deleted, oldest first.

@@ -288,3 +288,31 @@ func TestFET113HostsWithoutNewsAreForgotten(t *testing.T) {
 		}
 	})
 }
+
+// A lookup for nothing finds nothing, and never the first row.
+func TestINJ252NothingIsFoundByNothing(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		a := &storage.Actor{IRI: "https://rye.example/users/baker", Type: storage.Organization, Username: "baker"}
+		if err := db.SaveActor(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.SavePost(ctx, &storage.Post{IRI: a.IRI + "/statuses/1", ActorID: a.ID, Type: "Note", Visibility: storage.Public}); err != nil {
+			t.Fatal(err)
+		}
+		for name, find := range map[string]func() error{
+			"ActorByID": func() error { _, err := db.ActorByID(ctx, 0); return err }, "ActorByIRI": func() error { _, err := db.ActorByIRI(ctx, ""); return err },
+			"LocalActor": func() error { _, err := db.LocalActor(ctx, ""); return err }, "ActorByHandle": func() error { _, err := db.ActorByHandle(ctx, "", ""); return err },
+			"ActorByFollowers": func() error { _, err := db.ActorByFollowers(ctx, ""); return err },
+			"PostByID":         func() error { _, err := db.PostByID(ctx, 0); return err }, "PostByIRI": func() error { _, err := db.PostByIRI(ctx, ""); return err },
+			"FollowByIRI": func() error { _, err := db.FollowByIRI(ctx, ""); return err }, "FollowBetween": func() error { _, err := db.FollowBetween(ctx, 0, 0); return err },
+			"KeyByIRI": func() error { _, err := db.KeyByIRI(ctx, ""); return err }, "UserByID": func() error { _, err := db.UserByID(ctx, 0); return err },
+			"ActivityByIRI": func() error { _, err := db.ActivityByIRI(ctx, ""); return err }, "ActivityByID": func() error { _, err := db.ActivityByID(ctx, 0); return err },
+			"HostByName": func() error { _, err := db.HostByName(ctx, ""); return err },
+		} {
+			if err := find(); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("%s finds by nothing: %v", name, err)
+			}
+		}
+	})
+}
