@@ -123,8 +123,8 @@ func TestIDN072MovesInACircle(t *testing.T) {
 	}
 }
 
-// count is what a counting function of storage says of a post.
-func count(t *testing.T, of func(context.Context, storage.ID) (int64, error), id storage.ID) int64 {
+// tallied is what a counting function of storage says of a post.
+func tallied(t *testing.T, of func(context.Context, storage.ID) (int64, error), id storage.ID) int64 {
 	t.Helper()
 	n, err := of(t.Context(), id)
 	if err != nil {
@@ -161,7 +161,7 @@ func TestACT129WhatIsTakenBackIsOnesOwn(t *testing.T) {
 		)
 	}
 	s.settled(t, cases...)
-	if likes, boosts := count(t, s.rye.DB.CountLikes, p.ID), count(t, s.rye.DB.CountBoosts, p.ID); likes == 0 || boosts != 1 {
+	if likes, boosts := tallied(t, s.rye.DB.CountLikes, p.ID), tallied(t, s.rye.DB.CountBoosts, p.ID); likes == 0 || boosts != 1 {
 		t.Errorf("%d likes and %d boosts are left", likes, boosts)
 	}
 }
@@ -303,7 +303,7 @@ func TestACT146ManyLikesOfOneCountOnce(t *testing.T) {
 		s.take(t, s.ann, s.does(s.ann, "Announce", string(p.IRI)))
 		s.take(t, s.ann, with(s.does(s.ann, "EmojiReact", string(p.IRI)), "content", "🍞"))
 	}
-	if likes, boosts := count(t, s.rye.DB.CountLikes, p.ID), count(t, s.rye.DB.CountBoosts, p.ID); likes != 1 || boosts != 1 {
+	if likes, boosts := tallied(t, s.rye.DB.CountLikes, p.ID), tallied(t, s.rye.DB.CountBoosts, p.ID); likes != 1 || boosts != 1 {
 		t.Errorf("%d likes and %d boosts, want one of each", likes, boosts)
 	}
 	told, err := s.rye.DB.Notifications(t.Context(), s.baker.Actor.ID, storage.Page{Limit: 1000})
