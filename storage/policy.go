@@ -183,7 +183,10 @@ func (db *DB) SaveStamp(ctx context.Context, s *Stamp) error {
 		if err := tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(s).Error; err != nil {
 			return translate(err)
 		}
-		return translate(tx.q(ctx).Where("post_id = ? AND quote = ?", s.PostID, s.Quote).Take(s).Error)
+		var kept Stamp // not s: gorm would ask for its id too
+		err := tx.q(ctx).Where("post_id = ? AND quote = ?", s.PostID, s.Quote).Take(&kept).Error
+		*s = kept
+		return translate(err)
 	})
 }
 
