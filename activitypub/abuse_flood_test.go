@@ -278,7 +278,7 @@ func TestFLO178AFloodOfFollows(t *testing.T) {
 	}
 	net.Serve("far.example", all)
 	counts := map[int]int{}
-	for round := range 8 {
+	for round := range 6 {
 		for i, p := range people {
 			res, err := net.RoundTrip(p.Request(ryeInbox, p.Activity("Follow", fmt.Sprint(round, "-", i), baker.Actor.IRI)))
 			if err != nil {
@@ -286,10 +286,9 @@ func TestFLO178AFloodOfFollows(t *testing.T) {
 			}
 			counts[res.StatusCode]++
 		}
-		net.Sleep(time.Second)
 	}
-	if counts[429] == 0 || counts[202] > 1000+8*50 {
-		t.Errorf("answers: %v; want the rest refused after about a thousand", counts)
+	if counts[429] == 0 || counts[202] > 1000 {
+		t.Errorf("answers: %v; want the rest refused after a thousand", counts)
 	}
 	followers, err := rye.DB.CountFollowers(t.Context(), baker.Actor.ID)
 	if err != nil || followers > names {
