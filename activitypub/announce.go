@@ -80,7 +80,7 @@ func (n *Node) keepBoost(ctx context.Context, w work) error {
 	}
 	p, err := n.DB.PostByIRI(ctx, w.Object)
 	if errors.Is(err, storage.ErrNotFound) {
-		p, err = n.fetchPost(ctx, w.Object)
+		p, err = n.fetchOpenPost(ctx, w.Object)
 	}
 	if err != nil {
 		return err

@@ -88,6 +88,9 @@ func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p = problem(s.Status, "signature", "%s", s.Detail)
 	case errors.Is(err, storage.ErrNotFound):
 		p = problem(http.StatusNotFound, "not-found", "there is nothing here, or nothing that you may see")
+	case errors.Is(err, storage.ErrBusy):
+		n.count("busy")
+		p = problem(http.StatusServiceUnavailable, "busy", "more came in than could be written down; send it again later")
 	default:
 		p = problem(http.StatusServiceUnavailable, "unavailable", "this could not be done now; try again")
 		if r.Context().Err() == nil {

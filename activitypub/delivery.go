@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +28,10 @@ const (
 	unavailableDays = 7 // of failures, and it is asked once a day
 	unavailableFor  = 24 * time.Hour
 	maxRetryAfter   = 24 * time.Hour
+	maxPanics       = 5 // tries that ended in a panic, and the delivery is given up
+	maxDown         = 10_000
+	hostLife        = 90 * 24 * time.Hour // a host without news is forgotten
+	tidyEvery       = time.Hour
 )
 
 // courier brings out what is due, each host by itself.
@@ -46,7 +52,14 @@ func newCourier(n *Node) *courier {
 func (n *Node) deliverLoop(ctx context.Context) error {
 	c := newCourier(n)
 	defer c.tries.Wait()
+	var tidied time.Time
 	for {
+		if now := n.Now(); now.Sub(tidied) >= tidyEvery {
+			tidied = now
+			if _, err := n.DB.PruneHosts(ctx, now.Add(-hostLife)); err != nil && ctx.Err() == nil {
+				n.Log.Error("forget hosts", "err", err)
+			}
+		}
 		more, err := c.round(ctx)
 		if err != nil && ctx.Err() == nil {
 			n.Log.Error("delivery round", "err", err)
@@ -144,7 +157,7 @@ func (n *Node) try(ctx context.Context, c storage.Claim) {
 	var res *Response
 	err := n.admits(ctx, n.DB, c.Inbox)
 	if err == nil {
-		res, err = n.post(ctx, &c)
+		res, err = n.postSafely(ctx, &c)
 	}
 	if ctx.Err() != nil { // the node stops: nothing is known of this try
 		if err := n.DB.ReleaseDelivery(context.WithoutCancel(ctx), c.ID); err != nil {
@@ -162,6 +175,17 @@ func (n *Node) try(ctx context.Context, c storage.Claim) {
 	if err := n.DB.FinishDelivery(context.WithoutCancel(ctx), d, h); err != nil {
 		n.Log.Error("finish delivery", "delivery", d.ID, "err", err)
 	}
+}
+
+// postSafely is post for a message that may be poison: a panic is an error of this delivery, and takes nothing else along.
+func (n *Node) postSafely(ctx context.Context, c *storage.Claim) (res *Response, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			n.Log.Error("panic in a delivery", "delivery", c.ID, "panic", p, "stack", string(debug.Stack()))
+			res, err = nil, &FetchError{URL: string(c.Inbox), Temporary: c.Attempts < maxPanics, Err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	return n.post(ctx, c)
 }
 
 // hostUnchanged reports whether a host's row need not be written: all is well, and that was known an hour ago.
@@ -311,6 +335,12 @@ func (n *Node) hostFailed(h *storage.Host, now time.Time) {
 	h.OpenUntil = &until
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if len(n.down) >= maxDown {
+		for host := range n.down { // any one: it is asked again when its pause ends, no sooner
+			delete(n.down, host)
+			break
+		}
+	}
 	n.down[h.Host] = true
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -211,5 +212,104 @@ func TestTheSecondKnockIsRemembered(t *testing.T) {
 	net.Deliver()
 	if got, want := fmt.Sprint(schemes), "[cavage rfc9421 rfc9421]"; got != want {
 		t.Errorf("knocks: %s, want %s", got, want)
+	}
+}
+
+// An unavailable host that signs something has proved that it lives: what waits for it goes out at once.
+func TestREL316AHostThatSpeaksIsBack(t *testing.T) {
+	net, rye, baker, ann := stage(t)
+	befriend(t, net, ann, baker.Actor)
+	ann.Answer = http.StatusBadGateway
+	for range 9 {
+		rye.Say(baker, "news of the day")
+		net.Deliver()
+		net.Sleep(24*time.Hour + time.Minute)
+	}
+	if h, err := rye.DB.HostByName(t.Context(), "far.example"); err != nil || h.UnavailableAt == nil {
+		t.Fatalf("the host is %+v, %v; want unavailable", h, err)
+	}
+	ann.Answer = 0
+	before := len(ann.Received())
+	if got, body := post(t, net, ann.Request(ryeInbox, ann.Note("back", "I am back", string(baker.Actor.IRI)))); got != 202 {
+		t.Fatalf("%d %s", got, body)
+	}
+	rye.Say(baker, "welcome back")
+	net.Deliver()
+	if got := len(ann.Received()) - before; got == 0 {
+		t.Error("nothing goes out to her")
+	}
+}
+
+// The clock jumps while a delivery waits for its next try: nothing is tried in a burst, and nothing is stuck.
+func TestREL318TheClockJumps(t *testing.T) {
+	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
+		t.Run(jump.String(), func(t *testing.T) {
+			net, rye, baker, ann := stage(t)
+			befriend(t, net, ann, baker.Actor)
+			tries := 0
+			up := false
+			net.Serve("far.example", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				tries++
+				if !up {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
+				ann.ServeHTTP(w, r)
+			}))
+			const posts = 5
+			for i := range posts {
+				rye.Say(baker, fmt.Sprint("post ", i))
+			}
+			net.Deliver()
+			if tries > posts {
+				t.Fatalf("%d tries of %d deliveries before the jump", tries, posts)
+			}
+			before := tries
+			net.Sleep(jump)
+			net.Deliver()
+			if got := tries - before; got > posts {
+				t.Errorf("%d tries of %d deliveries right after the jump", got, posts)
+			}
+			up = true
+			for range 4 {
+				net.Sleep(45 * time.Minute)
+				net.Deliver()
+			}
+			seen := 0
+			for _, raw := range ann.Received() {
+				if strings.Contains(string(raw), `"Create"`) {
+					seen++
+				}
+			}
+			if seen != posts {
+				t.Errorf("%d of %d posts arrived", seen, posts)
+			}
+		})
+	}
+}
+
+func TestREL320TheSameAgainAfterARestartAndADay(t *testing.T) {
+	net, rye, baker, ann := stage(t)
+	note, follow := ann.Note("n", "hello", string(baker.Actor.IRI)), ann.Activity("Follow", "f", baker.Actor.IRI)
+	for _, act := range []map[string]any{note, follow} {
+		if got, body := post(t, net, ann.Request(ryeInbox, act)); got != 202 {
+			t.Fatalf("%d %s", got, body)
+		}
+	}
+	net.Deliver()
+	before := rye.State()
+	for _, wait := range []time.Duration{0, 25 * time.Hour, 20 * 24 * time.Hour} {
+		again, err := activitypub.New(t.Context(), rye.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		net.Serve("rye.example", again.Handler())
+		net.Sleep(wait)
+		for _, act := range []map[string]any{note, follow} {
+			if got, body := post(t, net, ann.Request(ryeInbox, act)); got != 202 {
+				t.Errorf("after a restart and %s: %d %s", wait, got, body)
+			}
+		}
+		rye.WantUnmoved(before)
 	}
 }

@@ -68,6 +68,10 @@ func (n *Node) receive(r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if n.RateLimit && !n.inboxes.take(hostOf(signer.IRI), n.Now()) {
+		n.count("limited")
+		return problem(http.StatusTooManyRequests, "rate-limit", "%s sends more than this node takes from one server; send it again later", hostOf(signer.IRI))
+	}
 	if signer.IRI != act.Actor {
 		if author := n.proofSigner(r.Context(), act); author != nil { // forwarded by another, signed by its actor
 			signer = author
@@ -287,11 +291,14 @@ func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity)
 	return f, nil
 }
 
-// retryLater turns a failed fetch during receipt into an answer that makes the sender try again.
+// retryLater turns a failed fetch during receipt into an answer that makes the sender try again, if that can help.
 func retryLater(err error) error {
 	var p *Problem
 	if errors.As(err, &p) {
 		return err
+	}
+	if fe := (*FetchError)(nil); errors.As(err, &fe) && !fe.Temporary {
+		return problem(http.StatusUnprocessableEntity, "fetch", "a document that this depends on cannot be used: %v", fe)
 	}
 	return problem(http.StatusServiceUnavailable, "fetch", "a document that this depends on could not be fetched")
 }

@@ -96,6 +96,9 @@ func (n *Node) verify(ctx context.Context, sig *signature) (*storage.Actor, erro
 	return key.owner, nil
 }
 
+// errManyKeys: a host has more keys that are not known here than may be asked for now.
+var errManyKeys = errors.New("too many unknown keys of this host")
+
 // knownKey finds a key here, or storage.ErrNotFound.
 func (n *Node) knownKey(ctx context.Context, id storage.IRI) (ownedKey, error) {
 	if k, ok := n.keys.verified.GetIfPresent(id); ok {
@@ -125,6 +128,9 @@ func (n *Node) knownKey(ctx context.Context, id storage.IRI) (ownedKey, error) {
 // GoToSocial's key stub, or for the owner of a key that is a document of its own. The owner's own document must list
 // the key (FEP-fe34: claims both ways).
 func (n *Node) fetchKey(ctx context.Context, id storage.IRI) (ownedKey, error) {
+	if n.RateLimit && !n.unknown.take(hostOf(id), n.Now()) { // or a thousand made-up keys were a thousand requests to their host
+		return ownedKey{}, &FetchError{URL: string(id), Temporary: true, Err: errManyKeys}
+	}
 	address, _, _ := strings.Cut(string(id), "#")
 	raw, err := n.fetch(ctx, storage.IRI(address))
 	if err != nil {

@@ -33,7 +33,7 @@ const (
 	maxUpload      = 16 << 20 // bytes
 	maxAlt         = 1500     // characters
 	unattachedFor  = 24 * time.Hour
-	tidyEvery      = time.Minute
+	freeMediaEvery = time.Minute
 	maxRemote      = 10 << 20 // bytes of a picture elsewhere
 	remoteAtOnce   = 16       // pictures that are being fetched
 	remoteWait     = 10 * time.Second
@@ -722,7 +722,7 @@ func (n *Node) mediaLoop(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(tidyEvery):
+		case <-time.After(freeMediaEvery):
 		}
 	}
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Log             *slog.Logger     // nil: the default one
 	AuthorizedFetch bool             // only signed requests read documents
 	Federation      string           // FederationOpen ("" too), FederationAllowlist or FederationOff
+	RateLimit       bool             // bound what one other server may bring
 	Version         string
 	Name            string // of the node, for people; "" for its host
 	Description     string
@@ -59,7 +60,10 @@ type Node struct {
 
 	mu     sync.Mutex
 	counts map[string]int64 // touched under mu
-	down   map[string]bool  // hosts whose breaker is open, as far as this process knows; under mu
+	down   map[string]bool  // hosts whose breaker is open, as far as this process knows, at most maxDown; under mu
+
+	inboxes *buckets // what hosts may bring
+	unknown *buckets // keys of theirs that may be asked for
 }
 
 // New makes a node on a migrated database. At its first use the database gets the node's own actors and their keys;
@@ -93,6 +97,7 @@ func New(ctx context.Context, c Config) (*Node, error) {
 		n.Config.Name = n.Host
 	}
 	n.keys = newKeyring()
+	n.inboxes, n.unknown = newBuckets(inboxRate, inboxBurst), newBuckets(keyRate, keyBurst)
 	n.mux = n.routes()
 	if err := n.found(ctx); err != nil {
 		return nil, err

@@ -346,7 +346,7 @@ func TestAnActorEndsForEver(t *testing.T) {
 	want(t, "she may sign in", u.SuspendedAt == nil, false)
 }
 
-func TestACT141IDN140OnlyOnesOwnCollections(t *testing.T) {
+func TestACT140ACT141OnlyOnesOwnCollections(t *testing.T) {
 	net, rye, baker, peer := stage(t)
 	peer.Extra = map[string]any{"featured": peer.ID() + "/featured"}
 	bob := aptest.NewPeer("https://far.example", "bob", 11, false)

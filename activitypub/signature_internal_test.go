@@ -17,10 +17,33 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"planet/storage"
 )
 
 // ForgetRefusals lets the minutes pass in which nobody is asked again for a key: they are counted by the real clock.
 func (n *Node) ForgetRefusals() { n.keys.refused.InvalidateAll() }
+
+// Remembers lets n hosts fail, send and be asked for keys, and is how many of them the node holds in memory at most.
+func (n *Node) Remembers(hosts int) int {
+	for i := range hosts {
+		host := fmt.Sprintf("h%d.example", i)
+		for range breakerFailures {
+			n.hostFailed(&storage.Host{Host: host, Failures: breakerFailures}, n.Now())
+		}
+		n.inboxes.take(host, n.Now())
+		n.unknown.take(host, n.Now())
+		n.count("unknown." + host)
+		id := storage.IRI("https://" + host + "/key")
+		n.keys.refused.Set(id, refusal{nil, keyRefusal})
+		n.keys.verified.Set(id, ownedKey{nil, &storage.Actor{IRI: id}})
+	}
+	n.inboxes.hosts.CleanUp()
+	n.unknown.hosts.CleanUp()
+	n.keys.refused.CleanUp()
+	n.keys.verified.CleanUp()
+	return max(len(n.down), len(n.counts), n.inboxes.hosts.EstimatedSize(), n.unknown.hosts.EstimatedSize(), n.keys.refused.EstimatedSize(), n.keys.verified.EstimatedSize())
+}
 
 // SignProof lets the tests of other packages' nodes sign what a node would not say.
 func SignProof(doc []byte, method, private string, at time.Time) ([]byte, error) {

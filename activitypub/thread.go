@@ -3,6 +3,7 @@ package activitypub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"planet/storage"
@@ -13,12 +14,25 @@ import (
 
 // fetchPost asks another server for a post and keeps it. A document that says that somebody said it leads to what was said.
 func (n *Node) fetchPost(ctx context.Context, iri storage.IRI) (*storage.Post, error) {
+	return n.fetchPostOf(ctx, iri, nil)
+}
+
+// fetchOpenPost is fetchPost for what somebody shares or pins: of a post that is not for everyone nothing is kept.
+func (n *Node) fetchOpenPost(ctx context.Context, iri storage.IRI) (*storage.Post, error) {
+	return n.fetchPostOf(ctx, iri, everyone)
+}
+
+// fetchPostOf keeps a post if it has one of the visibilities, nil for any.
+func (n *Node) fetchPostOf(ctx context.Context, iri storage.IRI, visibilities []string) (*storage.Post, error) {
 	if p, err := n.DB.PostByIRI(ctx, iri); !errors.Is(err, storage.ErrNotFound) {
 		return p, err
 	}
 	a, err := n.fetchArrival(ctx, iri)
 	if err != nil {
 		return nil, err
+	}
+	if visibilities != nil && !slices.Contains(visibilities, a.post.Visibility) {
+		return nil, fmt.Errorf("%s is not for everyone: %w", iri, storage.ErrNotFound)
 	}
 	err = n.DB.Transaction(ctx, func(tx *storage.DB) error { return n.keepNew(ctx, tx, a) })
 	if err != nil {

@@ -117,7 +117,7 @@ func (db *DB) ActorByHandle(ctx context.Context, username, domain string) (*Acto
 // ActorByFollowers finds the actor whose followers collection this is, or ErrNotFound.
 func (db *DB) ActorByFollowers(ctx context.Context, collection IRI) (*Actor, error) {
 	var a Actor
-	return &a, translate(db.q(ctx).Where("followers = ?", collection).Take(&a).Error)
+	return &a, translate(db.q(ctx).Where("followers = ? AND followers <> ''", collection).Take(&a).Error)
 }
 
 // LocalActors lists this node's actors of one type ("" for all) that are not deleted, oldest first.
@@ -136,10 +136,12 @@ func (db *DB) SaveActor(ctx context.Context, a *Actor) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		now := tx.Now().UTC()
 		var old Actor
-		err := tx.q(ctx).Select("id", "created_at").Where("iri = ?", a.IRI).Take(&old).Error
+		err := tx.q(ctx).Select("id", "created_at", "published_at").Where("iri = ?", a.IRI).Take(&old).Error
 		a.UpdatedAt = now
-		if a.PublishedAt.IsZero() {
-			a.PublishedAt = now
+		if a.PublishedAt.IsZero() { // her document does not say: as long as she has been known here
+			if a.PublishedAt = now; err == nil {
+				a.PublishedAt = old.PublishedAt
+			}
 		}
 		if a.FetchedAt.IsZero() {
 			a.FetchedAt = now

@@ -280,3 +280,15 @@ func (db *DB) DropDeliveriesOf(ctx context.Context, actor ID) error {
 		return translate(tx.q(ctx).Where("actor_id = ? AND state = 'queued' AND lease_until <= ?", actor, tx.Now().UTC()).Delete(&Delivery{}).Error)
 	})
 }
+
+// PruneHosts forgets the servers of which nothing was heard since before, and to whom nothing is owed. It says how many.
+func (db *DB) PruneHosts(ctx context.Context, before time.Time) (n int64, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		at := before.UTC()
+		r := tx.q(ctx).Where(`(last_ok_at IS NULL OR last_ok_at < ?) AND (last_failure_at IS NULL OR last_failure_at < ?)
+			AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.host = hosts.host AND state = 'queued')`, at, at).Delete(&Host{})
+		n = r.RowsAffected
+		return translate(r.Error)
+	})
+	return n, err
+}

@@ -18,6 +18,8 @@ var (
 	ErrConflict = errors.New("already exists")
 	// ErrClosed: the database was closed before the transaction had its turn; nothing of it was stored.
 	ErrClosed = errors.New("database is closed")
+	// ErrBusy: too many transactions wait already; nothing of this one was stored, and it may be tried again later.
+	ErrBusy = errors.New("too many transactions are waiting")
 	// ErrUnknown: the connection was lost during COMMIT, so the transaction is stored as a whole or not at all, and nobody can say which.
 	ErrUnknown = errors.New("connection lost during commit")
 )

@@ -32,3 +32,6 @@ func (db *DB) SetBatch(n int) { db.writer.limit = n }
 
 // CheckSQLite is what Open asks of the version.
 var CheckSQLite = checkSQLite
+
+// MaxQueue is how many transactions may wait.
+const MaxQueue = maxQueue

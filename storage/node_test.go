@@ -264,3 +264,55 @@ func TestInvitesAreUsedUp(t *testing.T) {
 		}
 	})
 }
+
+// What is known of hosts does not pile up for ever.
+func TestFET113HostsWithoutNewsAreForgotten(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		now := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+		long, lately := now.Add(-100*24*time.Hour), now.Add(-time.Hour)
+		for _, h := range []storage.Host{
+			{Host: "silent.example", LastOKAt: &long, LastFailureAt: &long}, {Host: "never.example"},
+			{Host: "well.example", LastOKAt: &lately, LastFailureAt: &long}, {Host: "ill.example", LastOKAt: &long, LastFailureAt: &lately},
+		} {
+			if err := db.SaveHost(t.Context(), &h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, err := db.PruneHosts(t.Context(), now.Add(-90*24*time.Hour)); err != nil || n != 2 {
+			t.Errorf("%d hosts were forgotten, %v; want 2", n, err)
+		}
+		for host, want := range map[string]error{"silent.example": storage.ErrNotFound, "never.example": storage.ErrNotFound, "well.example": nil, "ill.example": nil} {
+			if _, err := db.HostByName(t.Context(), host); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", host, err, want)
+			}
+		}
+	})
+}
+
+// A lookup for nothing finds nothing, and never the first row.
+func TestINJ252NothingIsFoundByNothing(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		a := &storage.Actor{IRI: "https://rye.example/users/baker", Type: storage.Organization, Username: "baker"}
+		if err := db.SaveActor(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.SavePost(ctx, &storage.Post{IRI: a.IRI + "/statuses/1", ActorID: a.ID, Type: "Note", Visibility: storage.Public}); err != nil {
+			t.Fatal(err)
+		}
+		for name, find := range map[string]func() error{
+			"ActorByID": func() error { _, err := db.ActorByID(ctx, 0); return err }, "ActorByIRI": func() error { _, err := db.ActorByIRI(ctx, ""); return err },
+			"LocalActor": func() error { _, err := db.LocalActor(ctx, ""); return err }, "ActorByHandle": func() error { _, err := db.ActorByHandle(ctx, "", ""); return err },
+			"ActorByFollowers": func() error { _, err := db.ActorByFollowers(ctx, ""); return err },
+			"PostByID":         func() error { _, err := db.PostByID(ctx, 0); return err }, "PostByIRI": func() error { _, err := db.PostByIRI(ctx, ""); return err },
+			"FollowByIRI": func() error { _, err := db.FollowByIRI(ctx, ""); return err }, "FollowBetween": func() error { _, err := db.FollowBetween(ctx, 0, 0); return err },
+			"KeyByIRI": func() error { _, err := db.KeyByIRI(ctx, ""); return err }, "UserByID": func() error { _, err := db.UserByID(ctx, 0); return err },
+			"ActivityByIRI": func() error { _, err := db.ActivityByIRI(ctx, ""); return err }, "ActivityByID": func() error { _, err := db.ActivityByID(ctx, 0); return err },
+			"HostByName": func() error { _, err := db.HostByName(ctx, ""); return err },
+		} {
+			if err := find(); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("%s finds by nothing: %v", name, err)
+			}
+		}
+	})
+}

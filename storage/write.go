@@ -15,12 +15,13 @@ import (
 )
 
 const (
-	maxBatch = 256 // transactions in one commit, so that the first does not wait for ever
-	maxTries = 5   // runs of a transaction that collides with another copy of the node
+	maxBatch = 256  // transactions in one commit, so that the first does not wait for ever
+	maxTries = 5    // runs of a transaction that collides with another copy of the node
+	maxQueue = 4096 // transactions that wait; the next one is refused, or a flood would fill the memory with work that comes too late
 )
 
 // Transaction runs fn with a handle on which reads see its own writes, and stores all that fn wrote or nothing.
-// It returns nil only after COMMIT has reached the disk. Any error of fn rolls back what fn did and comes back as it is; so does a panic.
+// It returns nil only after COMMIT has reached the disk, and ErrBusy at once when too many wait. Any error of fn rolls back what fn did and comes back as it is; so does a panic.
 //
 // Transactions that wait for each other are run one after another, each under a savepoint, and share one commit and one fsync.
 // Therefore:
@@ -40,8 +41,8 @@ func (db *DB) Transaction(ctx context.Context, fn func(tx *DB) error) error {
 		return fn(db)
 	}
 	t := &turn{ctx: ctx, fn: fn, db: db, done: make(chan error, 1)}
-	if !db.writer.join(t) {
-		return ErrClosed
+	if err := db.writer.join(t); err != nil {
+		return err
 	}
 	select {
 	case err := <-t.done:
@@ -138,16 +139,19 @@ func (w *writer) disconnect() {
 	}
 }
 
-// join puts t at the end of the queue, unless the writer is closed.
-func (w *writer) join(t *turn) bool {
+// join puts t at the end of the queue, unless the writer is closed or the queue is full.
+func (w *writer) join(t *turn) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
-		return false
+	switch {
+	case w.closed:
+		return ErrClosed
+	case len(w.queue) >= maxQueue:
+		return ErrBusy
 	}
 	w.queue = append(w.queue, t)
 	w.wake.Signal()
-	return true
+	return nil
 }
 
 // next takes the first turn whose caller has not given up. Without one it waits or returns nil; nil as well when the writer is closed.

@@ -484,6 +484,24 @@ func TestCloseEndsTheRunningOneAndRefusesThoseThatWait(t *testing.T) {
 	b.must(again.Close())
 }
 
+func TestFLO173AFullQueueRefusesTheNextAndKeepsTheOthers(t *testing.T) {
+	b := newBakery(t, storagetest.New(t))
+	release := b.hold()
+	var waiting []func() error
+	for range storage.MaxQueue {
+		waiting = append(waiting, b.queue(t.Context(), func(*storage.DB) error { return nil }))
+	}
+	if err := b.order(t.Context(), "too late"); err != storage.ErrBusy {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+	b.must(release())
+	for _, end := range waiting {
+		b.must(end())
+	}
+	b.must(b.order(t.Context(), "rye"))
+	b.want("held", "rye")
+}
+
 func TestPostgresCollisionsAndLostConnectionsAreTriedAgain(t *testing.T) {
 	b := newBakery(t, storagetest.Postgres(t))
 	ctx := t.Context()

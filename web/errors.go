@@ -37,7 +37,7 @@ func problemOf(err error) *activitypub.Problem {
 		return &activitypub.Problem{Status: http.StatusConflict, Code: "conflict", Detail: "Something else has this name or place already."}
 	case errors.As(err, &tooLong):
 		return &activitypub.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too-large", Detail: "That is more than this node takes at once."}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, storage.ErrBusy), errors.Is(err, context.DeadlineExceeded):
 		return &activitypub.Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "This could not be done in time. Try again."}
 	case errors.As(err, &http_):
 		return problemOfStatus(http_.Code)
@@ -75,7 +75,7 @@ func (s *Server) fail(err error, c echo.Context) {
 		return
 	}
 	p := problemOf(err)
-	if p.Status >= 500 && !errors.Is(err, errPanic) && r.Context().Err() == nil {
+	if p.Status >= 500 && !errors.Is(err, errPanic) && !errors.Is(err, storage.ErrBusy) && r.Context().Err() == nil {
 		s.Log.Error("request failed", "method", r.Method, "route", c.Path(), "err", err)
 	}
 	h := c.Response().Header()

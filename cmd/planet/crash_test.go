@@ -107,78 +107,63 @@ func (n *node) kill() {
 	_ = n.cmd.Wait()
 }
 
-// TestREL311FLO174Killed kills the node again and again while it receives. Whatever it answered 202 to is there afterwards,
-// exactly once, and the database is sound. PLANET_TEST_KILLS says how often.
-func TestREL311FLO174Killed(t *testing.T) {
-	kills := 50
-	if testing.Short() {
-		kills = 5
-	}
-	if s := os.Getenv("PLANET_TEST_KILLS"); s != "" {
-		var err error
-		if kills, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	n := newNode(t)
-	n.run("user", "create", "nuria")
-	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
+// sender brings notes to a node from a peer of its own, and remembers which were accepted.
+type sender struct {
+	n        *node
+	peer     *aptest.Peer
+	client   *http.Client
+	mu       sync.Mutex
+	next     int      // under mu
+	accepted []string // ids; under mu
+}
+
+func newSender(t testing.TB, n *node) *sender {
+	t.Helper()
 	far := httptest.NewUnstartedServer(nil)
 	_, port, _ := net.SplitHostPort(far.Listener.Addr().String())
-	peer := aptest.NewPeer("http://far.localhost:"+port, "ann", 1, true)
-	far.Config.Handler = peer
+	s := &sender{n: n, peer: aptest.NewPeer("http://far.localhost:"+port, "ann", 1, true)}
+	far.Config.Handler = s.peer
 	far.Start()
-	defer far.Close()
-
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 8,
+	t.Cleanup(far.Close)
+	s.client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 8,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", n.address)
 		}}}
-	var mu sync.Mutex
-	var accepted []string
-	next := 0
-	for round := range kills {
-		n.start()
-		client.CloseIdleConnections()
-		ctx, cancel := context.WithCancel(t.Context())
-		var load sync.WaitGroup
-		for range 4 {
-			load.Go(func() {
-				for ctx.Err() == nil {
-					mu.Lock()
-					next++
-					id := fmt.Sprint(next)
-					mu.Unlock()
-					act := peer.Note(id, "note "+id, n.origin()+"/users/baker")
-					res, err := client.Do(peer.Request(n.origin()+"/inbox", act).WithContext(ctx))
-					if err != nil {
-						return
-					}
-					_, _ = io.Copy(io.Discard, res.Body)
-					_ = res.Body.Close()
-					if res.StatusCode == http.StatusAccepted {
-						mu.Lock()
-						accepted = append(accepted, act["id"].(string))
-						mu.Unlock()
-					}
-				}
-			})
+	return s
+}
+
+// send sends until ctx ends, or the node does not answer any more.
+func (s *sender) send(ctx context.Context) {
+	for ctx.Err() == nil {
+		s.mu.Lock()
+		s.next++
+		id := fmt.Sprint(s.next)
+		s.mu.Unlock()
+		act := s.peer.Note(id, "note "+id, s.n.origin()+"/users/baker")
+		res, err := s.client.Do(s.peer.Request(s.n.origin()+"/inbox", act).WithContext(ctx))
+		if err != nil {
+			return
 		}
-		time.Sleep(time.Duration(50+rand.IntN(250)) * time.Millisecond)
-		n.kill()
-		cancel()
-		load.Wait()
-		if round == 0 && len(accepted) == 0 {
-			t.Fatalf("the node accepted nothing:\n%s", n.log.String())
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode == http.StatusAccepted {
+			s.mu.Lock()
+			s.accepted = append(s.accepted, act["id"].(string))
+			s.mu.Unlock()
 		}
 	}
-	db, err := storage.Open(t.Context(), storage.Config{DSN: filepath.Join(n.dir, "data", "planet.db")})
+}
+
+// audit holds a node that has ended to what it answered: whatever was accepted is there, once, and the database is sound.
+func (s *sender) audit(t *testing.T) {
+	t.Helper()
+	db, err := storage.Open(t.Context(), storage.Config{DSN: filepath.Join(s.n.dir, "data", "planet.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	for _, id := range accepted {
-		got, err := db.CountActivities(t.Context(), storage.IRI(id), storage.IRI(peer.ID()))
+	for _, id := range s.accepted {
+		got, err := db.CountActivities(t.Context(), storage.IRI(id), storage.IRI(s.peer.ID()))
 		if err != nil || got != 1 {
 			t.Fatalf("%s was accepted and is there %d times, %v", id, got, err)
 		}
@@ -190,5 +175,110 @@ func TestREL311FLO174Killed(t *testing.T) {
 	if err := db.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	t.Logf("%d kills, %d activities accepted, all there once", kills, len(accepted))
+}
+
+// TestREL311FLO174Killed kills the node again and again while it receives. Whatever it answered 202 to is there afterwards,
+// exactly once, and the database is sound. PLANET_TEST_KILLS says how often.
+func TestREL311FLO174Killed(t *testing.T) {
+	kills := 50
+	if s := os.Getenv("PLANET_TEST_KILLS"); s != "" {
+		var err error
+		if kills, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if testing.Short() {
+		kills = 5
+	}
+	n := newNode(t)
+	n.run("user", "create", "nuria")
+	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
+	s := newSender(t, n)
+	for round := range kills {
+		n.start()
+		s.client.CloseIdleConnections()
+		ctx, cancel := context.WithCancel(t.Context())
+		var load sync.WaitGroup
+		for range 4 {
+			load.Go(func() { s.send(ctx) })
+		}
+		time.Sleep(time.Duration(50+rand.IntN(250)) * time.Millisecond)
+		n.kill()
+		cancel()
+		load.Wait()
+		if round == 0 && len(s.accepted) == 0 {
+			t.Fatalf("the node accepted nothing:\n%s", n.log.String())
+		}
+	}
+	s.audit(t)
+	t.Logf("%d kills, %d activities accepted, all there once", kills, len(s.accepted))
+}
+
+// TestREL312StoppedUnderLoad asks the node to stop while it receives: it ends in order and in time, and what it took is there.
+func TestREL312StoppedUnderLoad(t *testing.T) {
+	n := newNode(t)
+	n.run("user", "create", "nuria")
+	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
+	s := newSender(t, n)
+	for range 3 {
+		n.start()
+		s.client.CloseIdleConnections()
+		ctx, cancel := context.WithCancel(t.Context())
+		var load sync.WaitGroup
+		for range 4 {
+			load.Go(func() { s.send(ctx) })
+		}
+		time.Sleep(200 * time.Millisecond)
+		if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- n.cmd.Wait() }()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("it did not end in order: %v\n%s", err, n.log.String())
+			}
+		case <-time.After(25 * time.Second):
+			n.kill()
+			t.Fatal("it takes more than the 20 s that it may")
+		}
+		cancel()
+		load.Wait()
+	}
+	if len(s.accepted) == 0 {
+		t.Fatalf("the node accepted nothing:\n%s", n.log.String())
+	}
+	s.audit(t)
+}
+
+// TestREL322AMigrationIsKilled kills the first migration at one moment after another; the next one brings it to its end.
+func TestREL322AMigrationIsKilled(t *testing.T) {
+	for at := range 12 {
+		n := newNode(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		c := n.command(ctx, "migrate")
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(8*at) * time.Millisecond)
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		cancel()
+		n.run("migrate")
+		n.run("user", "create", "nuria")
+		db, err := storage.Open(t.Context(), storage.Config{DSN: filepath.Join(n.dir, "data", "planet.db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Check(t.Context()); err != nil {
+			t.Errorf("killed after %d ms: %v", 8*at, err)
+		}
+		if pending, err := db.Pending(t.Context()); err != nil || len(pending) != 0 {
+			t.Errorf("killed after %d ms: %v is still to be done, %v", 8*at, pending, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
