@@ -198,3 +198,16 @@ func lastOf(t *testing.T, p *aptest.Peer, kind string) map[string]any {
 	}
 	return last
 }
+
+func TestABoostIsNoPostToEditPinOrDelete(t *testing.T) {
+	net, rye, oak, baker, ana := neighbours(t)
+	p := rye.Say(baker, "Fresh bread")
+	net.Deliver()
+	b, err := oak.Boost(t.Context(), ana, copyOf(t, oak, p.IRI).ID, "")
+	must(t, err)
+	want(t, "an edit", status(errOf(oak.Edit(t.Context(), ana, b.ID, activitypub.Draft{Text: "Mine now"}))), 404)
+	want(t, "a deletion", status(oak.Delete(t.Context(), ana, b.ID)), 404)
+	want(t, "a pin", status(oak.Pin(t.Context(), ana, b.ID)), 404)
+	_, err = oak.Unboost(t.Context(), ana, b.ID)
+	must(t, err)
+}

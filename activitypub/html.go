@@ -515,6 +515,9 @@ func clean(s string) string {
 	}, s)
 }
 
+// PlainText is what a post or a profile says, without its markup.
+func PlainText(html string) string { return plainText(html) }
+
 // plainText is the text of an HTML fragment: paragraphs become empty lines, line breaks lines. The result is text, and
 // is escaped by whoever shows it.
 func plainText(s string) string {

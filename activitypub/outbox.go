@@ -272,8 +272,10 @@ func (n *Node) FoundCoop(ctx context.Context, founder *storage.User, in NewCoop)
 // checkProfile refuses profile fields that cannot be shown, and renders the summary from its source.
 func (n *Node) checkProfile(a *storage.Actor) error {
 	switch {
-	case a.Name == "":
+	case a.Name == "" && a.Type == storage.Organization:
 		return invalid("title", "a co-op needs a title")
+	case a.Name == "":
+		return invalid("name", "a person needs a name that is shown")
 	case utf8.RuneCountInString(a.Name) > 200:
 		return invalid("title", "at most 200 characters")
 	case utf8.RuneCountInString(a.Source) > maxPostRunes:
@@ -659,13 +661,13 @@ func (n *Node) sendPost(ctx context.Context, tx *storage.DB, author *storage.Act
 	return n.send(ctx, tx, author, m, s)
 }
 
-// ownPost finds a post that by's actor wrote, or ErrNotFound.
+// ownPost finds a post that by's actor wrote, or ErrNotFound: what it shared is not its own.
 func (n *Node) ownPost(ctx context.Context, by By, id storage.ID) (*storage.Post, error) {
 	p, err := n.DB.PostByID(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if p.ActorID != by.Actor.ID || p.DeletedAt != nil {
+	if p.ActorID != by.Actor.ID || p.DeletedAt != nil || p.BoostOfID != nil {
 		return nil, storage.ErrNotFound
 	}
 	return p, nil
@@ -749,7 +751,8 @@ func (n *Node) Edit(ctx context.Context, by By, id storage.ID, d Draft) (*storag
 	return p, err
 }
 
-// Delete leaves a tombstone where a post was, and tells everyone who was told of it.
+// Delete leaves a tombstone where a post was, and tells everyone who was told of it. ErrNotFound when the actor has no such
+// post; a boost is taken back by Unboost.
 func (n *Node) Delete(ctx context.Context, by By, id storage.ID) error {
 	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		if err := n.allowed(ctx, tx, by, "post"); err != nil {
@@ -759,7 +762,7 @@ func (n *Node) Delete(ctx context.Context, by By, id storage.ID) error {
 		if err != nil {
 			return err
 		}
-		if p.ActorID != by.Actor.ID || p.DeletedAt != nil {
+		if p.ActorID != by.Actor.ID || p.DeletedAt != nil || p.BoostOfID != nil {
 			return storage.ErrNotFound
 		}
 		if err := tx.DeletePost(ctx, id); err != nil {

@@ -75,26 +75,62 @@ func (n *Node) fetch(ctx context.Context, iri storage.IRI) ([]byte, error) {
 // SetDomainRule adds or replaces the rule for a domain and all names below it; what was known from there is suspended or
 // silenced with it. The domain may be written in any way that names it. Who did it is kept: user may be nil, for the operator.
 func (n *Node) SetDomainRule(ctx context.Context, user *storage.User, domain, kind, reason string) (*storage.DomainRule, error) {
-	name, err := n.ruleDomain(domain)
-	if err != nil {
+	r := &storage.DomainRule{Domain: domain, Kind: kind, Reason: reason}
+	if err := n.checkRule(r); err != nil {
 		return nil, err
 	}
-	if !slices.Contains([]string{storage.RuleBlock, storage.RuleSilence, storage.RuleAllow}, kind) {
-		return nil, invalid("rule", "%q is not block, silence or allow", kind)
-	}
-	r := &storage.DomainRule{Domain: name, Kind: kind, Reason: clip(reason, 1000)}
-	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		if err := tx.SaveDomainRule(ctx, r); err != nil {
 			return err
 		}
-		return record(ctx, tx, By{user, n.service}, "domain."+kind, storage.IRI(name))
+		return record(ctx, tx, By{user, n.service}, "domain."+kind, storage.IRI(r.Domain))
 	})
 	return r, err
 }
 
+// SetDomainRules does for many rules what SetDomainRule does for one: all or none. It returns how many were not there as they
+// are now. InvalidError for the first that cannot be used.
+func (n *Node) SetDomainRules(ctx context.Context, user *storage.User, rules []storage.DomainRule) (changed int, err error) {
+	rules = slices.Clone(rules)
+	for i := range rules {
+		if err := n.checkRule(&rules[i]); err != nil {
+			return 0, err
+		}
+	}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		fresh, err := tx.SaveDomainRules(ctx, rules)
+		if err != nil {
+			return err
+		}
+		changed = len(fresh)
+		acts := make([]storage.Act, 0, len(fresh))
+		for _, r := range fresh {
+			act := storage.Act{ActorID: n.service.ID, Kind: "domain." + r.Kind, Object: storage.IRI(r.Domain)}
+			if user != nil {
+				act.UserID = user.ID
+			}
+			acts = append(acts, act)
+		}
+		return tx.RecordActs(ctx, acts)
+	})
+	return changed, err
+}
+
+// checkRule gives the domain of a rule its one form, and refuses what is no rule.
+func (n *Node) checkRule(r *storage.DomainRule) (err error) {
+	if r.Domain, err = n.RuleDomain(r.Domain); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{storage.RuleBlock, storage.RuleSilence, storage.RuleAllow}, r.Kind) {
+		return invalid("rule", "%q is not block, silence or allow", r.Kind)
+	}
+	r.Reason = clip(clean(r.Reason), 1000)
+	return nil
+}
+
 // RemoveDomainRule takes the rule for a domain away. ErrNotFound when there is none.
 func (n *Node) RemoveDomainRule(ctx context.Context, user *storage.User, domain string) error {
-	name, err := n.ruleDomain(domain)
+	name, err := n.RuleDomain(domain)
 	if err != nil {
 		return err
 	}
@@ -106,7 +142,8 @@ func (n *Node) RemoveDomainRule(ctx context.Context, user *storage.User, domain 
 	})
 }
 
-func (n *Node) ruleDomain(domain string) (string, error) {
+// RuleDomain is the one form in which a domain has its rule. InvalidError when it is no domain, or this node's own.
+func (n *Node) RuleDomain(domain string) (string, error) {
 	name, err := normaliseHost(domain)
 	if err != nil {
 		return "", invalid("domain", "%q is not the name of a server: %v", clip(domain, 255), err)

@@ -1,6 +1,7 @@
 package activitypub_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -399,4 +400,54 @@ func TestPinsAreShownAndTold(t *testing.T) {
 	must(t, err)
 	want(t, "pinned there in the end", len(ps), 0)
 	want(t, "a second time", status(rye.Unpin(t.Context(), baker, p.ID)), 404)
+}
+
+func TestManyRulesAreSetAtOnceOrNotAtAll(t *testing.T) {
+	net, rye, baker, peer := stage(t)
+	befriend(t, net, peer, baker.Actor)
+	rules := []storage.DomainRule{{Domain: "FAR.example", Kind: storage.RuleBlock, Reason: "spam"}, {Domain: "bücher.example", Kind: storage.RuleSilence}}
+	for i := range 1200 {
+		rules = append(rules, storage.DomainRule{Domain: fmt.Sprintf("n%d.bad.example", i), Kind: storage.RuleBlock})
+	}
+	for _, bad := range []storage.DomainRule{{Domain: "not a name", Kind: storage.RuleBlock}, {Domain: "rye.example", Kind: storage.RuleBlock}, {Domain: "x.example", Kind: "noop"}} {
+		var invalid *activitypub.InvalidError
+		if _, err := rye.SetDomainRules(t.Context(), nil, append(slices.Clone(rules), bad)); !errors.As(err, &invalid) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	kept, err := rye.DB.DomainRules(t.Context())
+	must(t, err)
+	want(t, "rules after a refusal", len(kept), 0)
+
+	for _, changed := range []int{1202, 0} { // the second time nothing is new
+		n, err := rye.SetDomainRules(t.Context(), nil, rules)
+		must(t, err)
+		want(t, "rules that are new", n, changed)
+	}
+	if got, _ := post(t, net, peer.Request(ryeInbox, peer.Note("n", "hello", string(baker.Actor.IRI)))); got != 403 {
+		t.Errorf("a blocked server is answered %d", got)
+	}
+	n, err := rye.DB.CountFollowers(t.Context(), baker.Actor.ID)
+	want(t, "followers", count(t, n, err), 0)
+	r, err := rye.DB.DomainRuleFor(t.Context(), "xn--bcher-kva.example")
+	must(t, err)
+	want(t, "an internationalised name", r.Kind, storage.RuleSilence)
+	acts, err := rye.DB.Acts(t.Context(), actorNamed(t, rye, "actor").ID, storage.Page{Limit: 5000})
+	must(t, err)
+	want(t, "lines of the record", len(acts), 1202)
+}
+
+func TestARuleIsAboutAServerOnAnyPort(t *testing.T) {
+	_, rye, _, _ := stage(t)
+	a := &storage.Actor{IRI: "https://sub.far.example:8443/u/bo", Type: storage.Person, Username: "bo", Domain: "sub.far.example:8443", Inbox: "https://sub.far.example:8443/u/bo/inbox"}
+	must(t, rye.DB.SaveActor(t.Context(), a))
+	_, err := rye.SetDomainRule(t.Context(), nil, "far.example", storage.RuleBlock, "")
+	must(t, err)
+	s, err := rye.DB.StandingOf(t.Context(), a.ID)
+	must(t, err)
+	want(t, "suspended", s.Suspended, true)
+	must(t, rye.RemoveDomainRule(t.Context(), nil, "far.example"))
+	s, err = rye.DB.StandingOf(t.Context(), a.ID)
+	must(t, err)
+	want(t, "suspended when the rule is gone", s.Suspended, false)
 }

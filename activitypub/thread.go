@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"planet/storage"
 )
@@ -39,6 +40,55 @@ func (n *Node) fetchPostOf(ctx context.Context, iri storage.IRI, visibilities []
 		return nil, err
 	}
 	return n.DB.PostByIRI(ctx, a.post.IRI)
+}
+
+// ResolvePost finds a post that by's actor may read, by its id or by the address of its page, here or elsewhere; one that is
+// not here is fetched. What shares a post leads to that. InvalidError when address is none; ErrNotFound wrapped when there is
+// nothing that she may read.
+func (n *Node) ResolvePost(ctx context.Context, by By, address string) (*storage.Post, error) {
+	address = strings.TrimSpace(address)
+	if _, err := parseAddress(address); err != nil {
+		return nil, invalid("post", "%v", err)
+	}
+	p, err := n.postAt(ctx, address)
+	if err == nil && p.BoostOfID != nil {
+		p, err = n.DB.PostByID(ctx, *p.BoostOfID)
+	}
+	if err == nil && p.DeletedAt != nil {
+		err = storage.ErrNotFound
+	}
+	if err == nil {
+		var may bool
+		if may, err = n.mayRead(ctx, p, by.Actor); err == nil && !may {
+			err = storage.ErrNotFound
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the post %s: %w", address, err)
+	}
+	return p, nil
+}
+
+// postAt finds what is at an address of a post. The pages of ours are known by their form (see Publish), those of others are
+// asked.
+func (n *Node) postAt(ctx context.Context, address string) (*storage.Post, error) {
+	if !n.isOurs(storage.IRI(address)) {
+		return n.fetchPost(ctx, storage.IRI(address))
+	}
+	_, last, page := strings.Cut(address, "/@")
+	if !page {
+		return n.DB.PostByIRI(ctx, storage.IRI(address))
+	}
+	_, last, _ = strings.Cut(last, "/")
+	id, err := storage.ParseID(last)
+	if err != nil {
+		return nil, storage.ErrNotFound
+	}
+	p, err := n.DB.PostByID(ctx, id)
+	if err == nil && p.URL != address {
+		err = storage.ErrNotFound
+	}
+	return p, err
 }
 
 // fetchArrival reads a post at its origin, with its author.

@@ -1,6 +1,7 @@
 package activitypub_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -95,4 +96,67 @@ func TestSIG041WhatIsPassedOnIsLookedAtWhereItComesFrom(t *testing.T) {
 	post(t, net, peer.Request(ryeInbox, remove))
 	net.Deliver()
 	want(t, "gone", copyOf(t, rye, storage.IRI(id)).DeletedAt != nil, true)
+}
+
+func TestAPostIsFoundByItsIdAndByItsPage(t *testing.T) {
+	net := aptest.New(t, "rye.example", "oak.example")
+	rye, oak := net.Node("rye.example"), net.Node("oak.example")
+	baker, nuria, ana := rye.Coop(rye.Person("nuria"), "baker"), rye.Person("pau"), oak.Person("ana")
+	here := rye.Say(baker, "Fresh bread")
+	there := oak.Say(ana, "Who bakes?")
+	private, err := rye.Publish(t.Context(), baker, activitypub.Draft{Text: "For friends", Visibility: storage.Private})
+	must(t, err)
+	afar, err := oak.Publish(t.Context(), ana, activitypub.Draft{Text: "For friends", Visibility: storage.Private})
+	must(t, err)
+	for _, one := range []struct {
+		by      activitypub.By
+		address string
+		want    storage.IRI // "" when it may not be read
+	}{
+		{nuria, string(here.IRI), here.IRI},
+		{nuria, here.URL, here.IRI},
+		{activitypub.By{}, here.URL, here.IRI},
+		{nuria, string(there.IRI), there.IRI},
+		{baker, private.URL, private.IRI},
+		{nuria, private.URL, ""},
+		{activitypub.By{}, string(private.IRI), ""},
+		{nuria, string(afar.IRI), ""},
+		{nuria, "https://rye.example/@baker/1", ""},
+		{nuria, "https://rye.example/@baker", ""},
+		{nuria, "https://rye.example/@pau/" + here.ID.String(), ""},
+		{nuria, "https://oak.example/users/ana", ""},
+	} {
+		p, err := rye.ResolvePost(t.Context(), one.by, one.address)
+		switch {
+		case one.want == "" && err == nil:
+			t.Errorf("%s led to %s", one.address, p.IRI)
+		case one.want != "" && (err != nil || p.IRI != one.want):
+			t.Errorf("%s: got %v, %v", one.address, p, err)
+		}
+	}
+	for _, bad := range []string{"", "bread", "ftp://oak.example/x", "https://", "https://oak.example/a b"} {
+		var invalid *activitypub.InvalidError
+		if _, err := rye.ResolvePost(t.Context(), nuria, bad); !errors.As(err, &invalid) {
+			t.Errorf("%q: %v, want an InvalidError", bad, err)
+		}
+	}
+
+	b, err := rye.Boost(t.Context(), nuria, copyOf(t, rye, there.IRI).ID, "")
+	must(t, err)
+	p, err := rye.ResolvePost(t.Context(), nuria, string(b.IRI))
+	must(t, err)
+	want(t, "what a boost leads to", p.IRI, there.IRI)
+	must(t, rye.Delete(t.Context(), baker, here.ID))
+	want(t, "a deleted one", status(errOf(rye.ResolvePost(t.Context(), nuria, here.URL))), 404)
+}
+
+func TestAPostElsewhereIsFoundByItsPage(t *testing.T) {
+	net, rye, baker, peer := stage(t)
+	note := fmt.Sprintf(noteForAll, peer.ID()+"/n/1", "Note", peer.ID(), "hello")
+	net.Serve("far.example", feed(peer, map[string]string{"/@ann/1": note, "/users/ann/n/1": note}))
+	for range 2 {
+		p, err := rye.ResolvePost(t.Context(), baker, "https://far.example/@ann/1")
+		must(t, err)
+		want(t, "the post", p.IRI, storage.IRI(peer.ID()+"/n/1"))
+	}
 }

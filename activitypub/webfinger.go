@@ -33,14 +33,20 @@ func (n *Node) Resolve(ctx context.Context, whom string) (*storage.Actor, error)
 		return a, nil
 	}
 	a, err := n.DB.ActorByHandle(ctx, name, host)
-	if err == nil && a.DeletedAt == nil && n.Now().Sub(a.FetchedAt) < refreshActorAfter {
+	known := err == nil && a.DeletedAt == nil
+	if known && n.Now().Sub(a.FetchedAt) < refreshActorAfter {
 		return a, nil
 	}
 	if err := n.admitsHost(ctx, n.DB, host); err != nil {
 		return nil, err
 	}
 	self, _, err := n.Client.WebFinger(ctx, name, host)
-	if err != nil {
+	var fe *FetchError
+	switch {
+	case err == nil:
+	case known && errors.As(err, &fe) && fe.Temporary:
+		return a, nil // so that she can be unfollowed, blocked or reported while her server is away
+	default:
 		return nil, notFound(whom, err)
 	}
 	if n.isOurs(storage.IRI(self)) {

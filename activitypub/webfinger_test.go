@@ -3,10 +3,12 @@ package activitypub_test
 import (
 	"encoding/json"
 	"encoding/xml"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"planet/activitypub/aptest"
 )
@@ -170,5 +172,23 @@ func TestHostMetaLeadsToWebFinger(t *testing.T) {
 	}
 	if j.link("lrdd", "application/jrd+json") != template || s.header.Get("Content-Type") != "application/jrd+json" || s.header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("%+v with %v", j, s.header)
+	}
+}
+
+func TestSheWhoseServerIsAwayCanStillBeUnfollowed(t *testing.T) {
+	net, rye, baker, peer := stage(t)
+	net.Serve("far.example", peer)
+	follows(t, net, rye, baker, "@ann@far.example")
+	net.Sleep(48 * time.Hour)
+	net.Serve("far.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	if err := rye.Unfollow(t.Context(), baker, "@ann@far.example"); err != nil {
+		t.Errorf("unfollow: %v", err)
+	}
+	if _, err := rye.Block(t.Context(), baker, "@ann@far.example"); err != nil {
+		t.Errorf("block: %v", err)
+	}
+	net.Serve("far.example", http.NotFoundHandler())
+	if _, err := rye.Follow(t.Context(), baker, "@ann@far.example"); err == nil {
+		t.Error("she was followed although her server says that she is gone")
 	}
 }

@@ -92,6 +92,36 @@ func (db *DB) PostponeJob(ctx context.Context, id ID, reason string, next time.T
 	})
 }
 
+// RetryJobs makes a job that failed or was given up due now, or all of those when id is 0; n counts them. One that has not
+// been tried yet keeps its time: it may be owed at a certain one.
+func (db *DB) RetryJobs(ctx context.Context, id ID) (n int64, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		now := tx.Now().UTC()
+		q := tx.q(ctx).Model(&Job{}).Where("(dead_at IS NOT NULL OR last_error <> '') AND lease_until <= ?", now)
+		if id != 0 {
+			q = q.Where("id = ?", id)
+		}
+		r := q.Updates(map[string]any{"run_at": now, "lease_until": now, "attempts": 0, "dead_at": nil})
+		n = r.RowsAffected
+		return translate(r.Error)
+	})
+	return n, err
+}
+
+// DropJobs forgets a job, or all that were given up when id is 0; n counts them.
+func (db *DB) DropJobs(ctx context.Context, id ID) (n int64, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		q := tx.q(ctx).Where("dead_at IS NOT NULL")
+		if id != 0 {
+			q = tx.q(ctx).Where("id = ?", id)
+		}
+		r := q.Delete(&Job{})
+		n = r.RowsAffected
+		return translate(r.Error)
+	})
+	return n, err
+}
+
 // Jobs lists jobs that wait or were given up, oldest first.
 func (db *DB) Jobs(ctx context.Context, limit int) ([]Job, error) {
 	var js []Job

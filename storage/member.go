@@ -185,6 +185,19 @@ func (db *DB) RecordAct(ctx context.Context, a *Act) error {
 	})
 }
 
+// RecordActs adds many lines to the record.
+func (db *DB) RecordActs(ctx context.Context, as []Act) error {
+	if len(as) == 0 {
+		return nil
+	}
+	return db.Transaction(ctx, func(tx *DB) error {
+		for i := range as {
+			as[i].ID, as[i].CreatedAt = tx.NewID(), tx.Now().UTC()
+		}
+		return translate(tx.q(ctx).CreateInBatches(as, 500).Error)
+	})
+}
+
 // Acts lists what was done as an actor, newest first.
 func (db *DB) Acts(ctx context.Context, actor ID, p Page) ([]Act, error) {
 	var as []Act

@@ -45,12 +45,61 @@ func (db *DB) SaveDomainRule(ctx context.Context, r *DomainRule) error {
 			if err := tx.q(ctx).Where("actor_id IN (?) OR target_id IN (?)", ids, ids).Delete(&Follow{}).Error; err != nil {
 				return translate(err)
 			}
-			return translate(tx.q(ctx).Where("state <> 'done' AND (host = ? OR host LIKE ? ESCAPE '!')", r.Domain, below(r.Domain)).Delete(&Delivery{}).Error)
+			return translate(named(tx.q(ctx).Where("state <> 'done'"), "host", r.Domain).Delete(&Delivery{}).Error)
 		case RuleSilence:
 			return translate(tx.from(ctx, r.Domain).Where("silenced_at IS NULL").Update("silenced_at", r.CreatedAt).Error)
 		}
 		return nil
 	})
+}
+
+// SaveDomainRules does for many rules what SaveDomainRule does for one: all or none. It returns those that were not there as
+// they are now. Most of a long list names servers that nobody here has heard of; those rules cost one row each.
+func (db *DB) SaveDomainRules(ctx context.Context, rules []DomainRule) (changed []DomainRule, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		changed = nil
+		old, err := tx.DomainRules(ctx)
+		if err != nil {
+			return err
+		}
+		before := make(map[string]DomainRule, len(old))
+		for _, r := range old {
+			before[r.Domain] = r
+		}
+		var hosts []string
+		err = tx.q(ctx).Raw("SELECT domain FROM actors WHERE domain <> '' UNION SELECT host FROM deliveries WHERE state <> 'done'").Scan(&hosts).Error
+		if err != nil {
+			return translate(err)
+		}
+		known := map[string]bool{}
+		for _, h := range hosts {
+			for _, d := range above(h) {
+				known[d] = true
+			}
+		}
+		now := tx.Now().UTC().Truncate(time.Microsecond)
+		var fresh []DomainRule
+		for _, r := range rules {
+			was, there := before[r.Domain]
+			switch {
+			case there && was.Kind == r.Kind && was.Reason == r.Reason:
+				continue
+			case there || known[r.Domain]:
+				if err := tx.SaveDomainRule(ctx, &r); err != nil {
+					return err
+				}
+			default:
+				r.CreatedAt = now
+				fresh = append(fresh, r)
+			}
+			changed = append(changed, r)
+		}
+		if len(fresh) == 0 {
+			return nil
+		}
+		return translate(tx.q(ctx).CreateInBatches(fresh, 500).Error)
+	})
+	return changed, err
 }
 
 // DeleteDomainRule takes the rule for a domain away, and lifts what it laid on actors. ErrNotFound when there is none.
@@ -72,12 +121,16 @@ func (db *DB) DeleteDomainRule(ctx context.Context, domain string) error {
 
 // from are the actors of a domain and of those below it.
 func (db *DB) from(ctx context.Context, domain string) *gorm.DB {
-	return db.q(ctx).Model(&Actor{}).Where("domain = ? OR domain LIKE ? ESCAPE '!'", domain, below(domain))
+	return named(db.q(ctx).Model(&Actor{}), "domain", domain)
 }
 
-// below is a pattern for the names below a domain.
-func below(domain string) string {
-	return "%." + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(domain)
+// named narrows a query to the rows whose column is a host that the rule for a domain is about, as DomainRuleFor sees it: the
+// domain itself and the names below it, on any port unless the domain names one.
+func named(q *gorm.DB, column, domain string) *gorm.DB {
+	d := strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(domain)
+	like := column + " LIKE ? ESCAPE '!'"
+	return q.Where("("+column+" = ? OR "+like+" OR "+like+" OR "+like+")",
+		domain, "%."+d, d+":%", "%."+d+":%")
 }
 
 // DomainRules lists all rules, by name.
@@ -88,20 +141,9 @@ func (db *DB) DomainRules(ctx context.Context) ([]DomainRule, error) {
 
 // DomainRuleFor finds the rule for a host, with or without a port: its own, or that of the nearest name above it. ErrNotFound when there is none.
 func (db *DB) DomainRuleFor(ctx context.Context, host string) (*DomainRule, error) {
-	names := []string{host}
-	if name, port, ok := strings.Cut(host, ":"); ok && port != "" && !strings.Contains(port, ":") {
-		host = name
-		names = append(names, name)
-	}
-	for rest, found := host, true; len(names) < 16; {
-		if _, rest, found = strings.Cut(rest, "."); !found || rest == "" {
-			break
-		}
-		names = append(names, rest)
-	}
 	// Asked for every request that comes in: for IN and ORDER BY SQLite would make a temporary table each time. Most hosts
 	// have at most four names.
-	for four := range slices.Chunk(names, 4) {
+	for four := range slices.Chunk(above(host), 4) {
 		four = append(slices.Clip(four), "", "", "")
 		var rs []DomainRule
 		err := db.q(ctx).Raw(`SELECT * FROM domain_rules WHERE domain = ? UNION ALL SELECT * FROM domain_rules WHERE domain = ?
@@ -117,6 +159,22 @@ func (db *DB) DomainRuleFor(ctx context.Context, host string) (*DomainRule, erro
 		}
 	}
 	return nil, ErrNotFound
+}
+
+// above lists the domains whose rules are about a host: its own, with and without its port, and those above it.
+func above(host string) []string {
+	names := []string{host}
+	if name, port, ok := strings.Cut(host, ":"); ok && port != "" && !strings.Contains(port, ":") {
+		host = name
+		names = append(names, name)
+	}
+	for rest, found := host, true; len(names) < 16; {
+		if _, rest, found = strings.Cut(rest, "."); !found || rest == "" {
+			break
+		}
+		names = append(names, rest)
+	}
+	return names
 }
 
 // Standing is what this node thinks of an actor now.
