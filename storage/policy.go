@@ -45,7 +45,7 @@ func (db *DB) SaveDomainRule(ctx context.Context, r *DomainRule) error {
 			if err := tx.q(ctx).Where("actor_id IN (?) OR target_id IN (?)", ids, ids).Delete(&Follow{}).Error; err != nil {
 				return translate(err)
 			}
-			return translate(named(tx.q(ctx).Where("state <> 'done'"), "host", r.Domain).Delete(&Delivery{}).Error)
+			return translate(tx.waitingFor(ctx, r.Domain).Delete(&Delivery{}).Error)
 		case RuleSilence:
 			return translate(tx.from(ctx, r.Domain).Where("silenced_at IS NULL").Update("silenced_at", r.CreatedAt).Error)
 		}
@@ -119,19 +119,23 @@ func (db *DB) DeleteDomainRule(ctx context.Context, domain string) error {
 	})
 }
 
-// from are the actors of a domain and of those below it.
+// from are the actors that the rule for a domain is about, as DomainRuleFor sees it: those of the domain itself and of the
+// names below it, on any port unless the domain names one.
 func (db *DB) from(ctx context.Context, domain string) *gorm.DB {
-	return named(db.q(ctx).Model(&Actor{}), "domain", domain)
-}
-
-// named narrows a query to the rows whose column is a host that the rule for a domain is about, as DomainRuleFor sees it: the
-// domain itself and the names below it, on any port unless the domain names one.
-func named(q *gorm.DB, column, domain string) *gorm.DB {
-	d := strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(domain)
-	like := column + " LIKE ? ESCAPE '!'"
-	return q.Where("("+column+" = ? OR "+like+" OR "+like+" OR "+like+")",
+	d := literal(domain)
+	return db.q(ctx).Model(&Actor{}).Where("domain = ? OR domain LIKE ? ESCAPE '!' OR domain LIKE ? ESCAPE '!' OR domain LIKE ? ESCAPE '!'",
 		domain, "%."+d, d+":%", "%."+d+":%")
 }
+
+// waitingFor are the deliveries to such hosts that are not done.
+func (db *DB) waitingFor(ctx context.Context, domain string) *gorm.DB {
+	d := literal(domain)
+	return db.q(ctx).Where("state <> 'done' AND (host = ? OR host LIKE ? ESCAPE '!' OR host LIKE ? ESCAPE '!' OR host LIKE ? ESCAPE '!')",
+		domain, "%."+d, d+":%", "%."+d+":%")
+}
+
+// literal takes from a text what would be a pattern in LIKE … ESCAPE '!'.
+func literal(s string) string { return strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s) }
 
 // DomainRules lists all rules, by name.
 func (db *DB) DomainRules(ctx context.Context) ([]DomainRule, error) {
