@@ -34,11 +34,21 @@ func parseRFC9421(r *http.Request, body []byte, c verifyContext) (*signature, er
 	if err != nil || len(sigs.Names()) != 1 || sigs.Names()[0] != inputs.Names()[0] {
 		return nil, malformed("Signature")
 	}
+	if commas, semicolons := separators(r.Header.Values("Signature")); commas+semicolons > 0 {
+		return nil, malformed("Signature")
+	}
 	label := inputs.Names()[0]
 	m, _ := inputs.Get(label)
 	list, ok := m.(httpsfv.InnerList)
 	if !ok {
 		return nil, malformed("Signature-Input")
+	}
+	params := len(list.Params.Names())
+	for _, component := range list.Items {
+		params += len(component.Params.Names())
+	}
+	if commas, semicolons := separators(r.Header.Values("Signature-Input")); commas > 0 || semicolons != params {
+		return nil, malformed("Signature-Input") // something stands there twice
 	}
 	m, _ = sigs.Get(label)
 	item, _ := m.(httpsfv.Item)
@@ -76,6 +86,27 @@ func parseRFC9421(r *http.Request, body []byte, c verifyContext) (*signature, er
 	return &signature{Scheme: schemeRFC9421, KeyID: id, verify: func(key crypto.PublicKey) error {
 		return verifyBase(base, sig, key, named)
 	}}, nil
+}
+
+// separators counts the commas and semicolons of a structured field outside of strings. RFC 9651 lets the last of two members or
+// parameters with one name win, and the parser does not tell; whoever reads the first one would be told something else.
+func separators(values []string) (commas, semicolons int) {
+	quoted := false
+	field := strings.Join(values, ",")
+	for i := 0; i < len(field); i++ {
+		switch b := field[i]; {
+		case quoted && b == '\\':
+			i++
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == ',':
+			commas++
+		case b == ';':
+			semicolons++
+		}
+	}
+	return commas, semicolons
 }
 
 func checkTimes9421(p *httpsfv.Params, now time.Time) error {
@@ -179,6 +210,9 @@ func checkContentDigest(headers []string, body []byte) error {
 	d, err := httpsfv.UnmarshalDictionary(headers)
 	if err != nil {
 		return unsigned("the Content-Digest cannot be read")
+	}
+	if commas, _ := separators(headers); commas != len(d.Names())-1 {
+		return unsigned("the Content-Digest names something twice")
 	}
 	known := 0
 	for _, name := range d.Names() {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,34 +82,24 @@ func checkKeyID(id string) error {
 	return nil
 }
 
-// cavageParams reads the parameters of a cavage signature. Each may stand there once.
+// cavageParam is one parameter: a token, and a token or a quoted string (RFC 9110 §11.2). A backslash in a string is refused:
+// some readers take it for an escape, others for itself.
+var cavageParam = regexp.MustCompile(`^[ \t]*([!#$%&'*+.^_|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"([^"\\]*)"|([!#$%&'*+.^_|~0-9A-Za-z-]+))[ \t]*(,|$)`)
+
+// cavageParams reads the parameters of a cavage signature. Each may stand there once, in whatever case.
 func cavageParams(s string) (map[string]string, error) {
-	out := map[string]string{}
+	out, seen := map[string]string{}, map[string]bool{}
 	for s = strings.TrimSpace(s); s != ""; {
-		name, rest, ok := strings.Cut(s, "=")
-		name = strings.TrimSpace(name)
-		if !ok || name == "" || strings.ContainsAny(name, `", `) {
-			return nil, errors.New("a parameter has no value")
+		m := cavageParam.FindStringSubmatch(s)
+		if m == nil {
+			return nil, fmt.Errorf("there is no name and value at %.20q", s)
 		}
-		var value string
-		if strings.HasPrefix(rest, `"`) {
-			if value, rest, ok = strings.Cut(rest[1:], `"`); !ok {
-				return nil, errors.New("a quote is not closed")
-			}
-			rest = strings.TrimSpace(rest)
-			if rest != "" && rest[0] != ',' {
-				return nil, errors.New("there is something after a quoted value")
-			}
-			rest = strings.TrimPrefix(rest, ",")
-		} else {
-			value, rest, _ = strings.Cut(rest, ",")
-			value = strings.TrimSpace(value)
+		lower := strings.ToLower(m[1])
+		if seen[lower] {
+			return nil, fmt.Errorf("the parameter %.20q stands there twice", m[1])
 		}
-		if _, twice := out[name]; twice {
-			return nil, fmt.Errorf("the parameter %.20q stands there twice", name)
-		}
-		out[name] = value
-		s = strings.TrimSpace(rest)
+		seen[lower], out[m[1]] = true, m[2]+m[3]
+		s = s[len(m[0]):]
 	}
 	return out, nil
 }
