@@ -94,6 +94,9 @@ func (n *Node) actorToWire(ctx context.Context, db *storage.DB, a *storage.Actor
 	if a.MovedTo != "" {
 		m["movedTo"] = a.MovedTo
 	}
+	if a.SuspendedAt != nil {
+		m["suspended"] = true
+	}
 	if fields := profileFields(a); len(fields) > 0 {
 		m["attachment"] = fields
 	}

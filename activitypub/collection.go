@@ -251,9 +251,12 @@ func gone(iri storage.IRI) error {
 	return goneError{raw}
 }
 
-// hostOfDocument finds the actor of this node that an address belongs to, unless it blocks the reader.
+// hostOfDocument finds the actor of this node that an address belongs to, unless it is suspended or blocks the reader.
 func (n *Node) hostOfDocument(r *http.Request, by *reader) (*storage.Actor, error) {
 	a, err := n.speaker(r)
+	if err == nil && a.SuspendedAt != nil {
+		err = storage.ErrNotFound // its own document says why
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -160,9 +160,18 @@ func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *stora
 	if actor.Local() && (actor.Type == storage.Application || actor.Type == storage.Service) {
 		return invalid("handle", "%s is this node itself", actor.Username)
 	}
-	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		if err := tx.SetStanding(ctx, actor.ID, suspended, silenced); err != nil {
 			return err
+		}
+		if actor.Local() && suspended != (actor.SuspendedAt != nil) { // Mastodon and others hide it too
+			a, err := tx.ActorByID(ctx, actor.ID)
+			if err != nil {
+				return err
+			}
+			if err := n.announceActor(ctx, tx, a); err != nil {
+				return err
+			}
 		}
 		kind := "actor.clear"
 		if suspended {
@@ -172,6 +181,8 @@ func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *stora
 		}
 		return record(ctx, tx, By{user, n.service}, kind, actor.IRI)
 	})
+	n.Wake()
+	return err
 }
 
 // tell notifies actors of this node of what somebody did, but for those who do not want to hear of her, and, when she is

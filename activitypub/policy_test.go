@@ -451,3 +451,24 @@ func TestARuleIsAboutAServerOnAnyPort(t *testing.T) {
 	must(t, err)
 	want(t, "suspended when the rule is gone", s.Suspended, false)
 }
+
+func TestASuspendedActorOfOursIsNotShownAndCannotAct(t *testing.T) {
+	net, rye, oak, baker, _ := neighbours(t)
+	p := rye.Say(baker, "Fresh bread")
+	net.Deliver()
+	must(t, rye.SetStanding(t.Context(), nil, baker.Actor, true, false))
+	net.Deliver()
+	for _, part := range []string{string(p.IRI), string(baker.Actor.Outbox), string(baker.Actor.Featured)} {
+		want(t, part, ask(t, net, part).status, 404)
+	}
+	doc := ask(t, net, string(baker.Actor.IRI))
+	want(t, "the actor, for its key", doc.status, 200)
+	want(t, "it says why", decoded(t, []byte(doc.body))["suspended"], any(true))
+	want(t, "it speaks", status(errOf(rye.Publish(t.Context(), baker, activitypub.Draft{Text: "boo"}))), 403)
+	if there := actorOf(t, oak, baker); !strings.Contains(string(there.Raw), `"suspended":true`) {
+		t.Errorf("the other server was not told: %s", there.Raw)
+	}
+	must(t, rye.SetStanding(t.Context(), nil, actorNamed(t, rye, "baker"), false, false))
+	want(t, "the post again", ask(t, net, string(p.IRI)).status, 200)
+	rye.Say(baker, "back again")
+}

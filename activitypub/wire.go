@@ -55,7 +55,7 @@ var (
 	contextActor    = []any{
 		activityStreams, "https://w3id.org/security/v1", "https://w3id.org/security/data-integrity/v1", "https://w3id.org/security/multikey/v1",
 		map[string]any{
-			"toot": "http://joinmastodon.org/ns#", "discoverable": "toot:discoverable", "indexable": "toot:indexable",
+			"toot": "http://joinmastodon.org/ns#", "discoverable": "toot:discoverable", "indexable": "toot:indexable", "suspended": "toot:suspended",
 			"featured":                  map[string]any{"@id": "toot:featured", "@type": "@id"},
 			"attributionDomains":        map[string]any{"@id": "toot:attributionDomains", "@container": "@set"},
 			"manuallyApprovesFollowers": "as:manuallyApprovesFollowers",
