@@ -130,33 +130,39 @@ func cpu(pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// BenchmarkInbox posts presigned activities over HTTP to a durable 202, on 32 connections, to a node that is a process. The
-// client takes its share of the same processors: its processor time stands beside the node's, and so does how many requests
-// a second it gets answered that the node only parses.
-func BenchmarkInbox(b *testing.B) {
-	const rounds, perRound, warm, alone = 4, 4000, 500, 500
-	const posts = warm + alone + rounds*perRound
-	n := newNode(b)
+// inboxNode is a running node with a co-op and so many posts stored, and a peer whose activities it takes. sign makes signed
+// Creates; rate sends requests on some connections, and says how many were answered with 202 in a second.
+func inboxNode(b *testing.B, stored int) (n *node, peer *aptest.Peer, sign func(int) []*http.Request, rate func(connections int, requests []*http.Request) float64) {
+	n = newNode(b)
 	n.run("user", "create", "nuria")
 	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
 	far := httptest.NewUnstartedServer(nil)
 	_, port, _ := net.SplitHostPort(far.Listener.Addr().String())
-	peer := aptest.NewPeer("http://far.localhost:"+port, "ann", 1, false)
+	peer = aptest.NewPeer("http://far.localhost:"+port, "ann", 1, false)
 	far.Config.Handler = peer
 	far.Start()
-	defer far.Close()
-	n.start()
-	defer n.kill()
-	requests := make([]*http.Request, posts)
-	var signing sync.WaitGroup
-	for part := range 2 {
-		signing.Go(func() {
-			for i := part; i < posts; i += 2 {
-				requests[i] = peer.Request(n.origin()+"/inbox", peer.Note(strconv.Itoa(i), "note "+strconv.Itoa(i), n.origin()+"/users/baker"))
-			}
-		})
+	b.Cleanup(far.Close)
+	if stored > 0 {
+		fill(b, n, stored)
 	}
-	signing.Wait()
+	n.start()
+	b.Cleanup(n.kill)
+	signed := 0
+	sign = func(posts int) []*http.Request {
+		requests := make([]*http.Request, posts)
+		var signing sync.WaitGroup
+		for part := range 2 {
+			signing.Go(func() {
+				for i := part; i < posts; i += 2 {
+					id := strconv.Itoa(signed + i)
+					requests[i] = peer.Request(n.origin()+"/inbox", peer.Note(id, "note "+id, n.origin()+"/users/baker"))
+				}
+			})
+		}
+		signing.Wait()
+		signed += posts
+		return requests
+	}
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32, MaxConnsPerHost: 32,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", n.address)
@@ -173,8 +179,7 @@ func BenchmarkInbox(b *testing.B) {
 			b.Errorf("answered %d", res.StatusCode)
 		}
 	}
-	// rate sends requests on some connections, and says how many were answered in a second.
-	rate := func(connections int, requests []*http.Request) float64 {
+	rate = func(connections int, requests []*http.Request) float64 {
 		var next atomic.Int64
 		var wg sync.WaitGroup
 		start := time.Now()
@@ -188,6 +193,74 @@ func BenchmarkInbox(b *testing.B) {
 		wg.Wait()
 		return float64(len(requests)) / time.Since(start).Seconds()
 	}
+	return n, peer, sign, rate
+}
+
+// fill stores posts of somebody elsewhere that speak to the co-op, as if they had been received.
+func fill(b *testing.B, n *node, posts int) {
+	ctx := b.Context()
+	db, err := storage.Open(ctx, storage.Config{DSN: filepath.Join(n.dir, "data", "planet.db")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	reader, err := db.LocalActor(ctx, "baker")
+	if err != nil {
+		b.Fatal(err)
+	}
+	author := &storage.Actor{IRI: "https://old.example/users/tom", Type: storage.Person, Username: "tom", Domain: "old.example"}
+	if err := db.SaveActor(ctx, author); err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; i < posts; i += 1000 {
+		err := db.Transaction(ctx, func(tx *storage.DB) error {
+			for j := i; j < min(i+1000, posts); j++ {
+				if err := rows(ctx, tx, reader, author, strconv.Itoa(j)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkInboxStored compares a node that has 100,000 posts with one that has none, in turns.
+func BenchmarkInboxStored(b *testing.B) {
+	const rounds, perRound = 6, 2000
+	var best, spent [2]float64
+	var nodes [2]*node
+	var signs [2]func(int) []*http.Request
+	var rates [2]func(int, []*http.Request) float64
+	for i, stored := range []int{0, 100_000} {
+		nodes[i], _, signs[i], rates[i] = inboxNode(b, stored)
+		rates[i](32, signs[i](500))
+	}
+	for range rounds {
+		for i, n := range nodes {
+			requests := signs[i](perRound)
+			before := cpu(n.cmd.Process.Pid)
+			best[i] = max(best[i], rates[i](32, requests))
+			spent[i] += float64((cpu(n.cmd.Process.Pid) - before).Microseconds()) / (rounds * perRound)
+		}
+	}
+	b.ReportMetric(best[0], "activities/s-empty")
+	b.ReportMetric(best[1], "activities/s-100000-stored")
+	b.ReportMetric(spent[0], "node-µs/activity-empty")
+	b.ReportMetric(spent[1], "node-µs/activity-100000-stored")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkInbox posts presigned activities over HTTP to a durable 202, on 32 connections, to a node that is a process. The
+// client takes its share of the same processors: its processor time stands beside the node's, and so does how many requests
+// a second it gets answered that the node only parses.
+func BenchmarkInbox(b *testing.B) {
+	const rounds, perRound, warm, alone = 4, 4000, 500, 500
+	const posts = warm + alone + rounds*perRound
+	n, peer, sign, rate := inboxNode(b, 0)
+	requests := sign(posts)
 	rate(32, requests[:warm]) // the key is fetched, the statements are prepared
 	b.ResetTimer()
 	b.ReportMetric(rate(1, requests[warm:][:alone]), "one-by-one/s")
