@@ -247,7 +247,7 @@ func (e *endlessShelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e.mu.Lock()
 	e.asked++
-	n := e.asked
+	n := 1000 + e.asked
 	e.mu.Unlock()
 	w.Header().Set("Content-Type", activityMedia)
 	id := "https://" + r.Host + r.URL.RequestURI()
