@@ -269,11 +269,17 @@ func TestACT157ADirectPostIsNotForTheReadersNeighbours(t *testing.T) {
 	direct := publish(t, s.rye, s.baker, activitypub.Draft{Text: "the recipe, for @ann@far.example", Visibility: storage.Direct})
 	s.net.Deliver()
 	create := s.received(t, s.ann, "Create")["id"].(string)
+	s.net.Sleep(time.Minute)
+	if _, err := s.rye.Edit(t.Context(), s.baker, direct.ID, activitypub.Draft{Text: "the recipe, mended, for @ann@far.example"}); err != nil {
+		t.Fatal(err)
+	}
+	s.net.Deliver()
+	edit := s.received(t, s.ann, "Update")["id"].(string)
 	for _, c := range []struct {
 		who  *aptest.Peer
 		want int
 	}{{s.ann, 200}, {s.bob, 404}, {s.eve, 404}} {
-		for _, address := range []string{string(direct.IRI), string(direct.IRI) + "/activity", create} {
+		for _, address := range []string{string(direct.IRI), string(direct.IRI) + "/activity", create, edit} {
 			if got := ask(t, s.net, address, signedBy(c.who)); got.status != c.want || c.want != 200 && strings.Contains(got.body, "recipe") {
 				t.Errorf("%s asks for %s: %d %s, want %d", c.who.Name, address, got.status, got.body, c.want)
 			}

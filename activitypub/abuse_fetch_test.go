@@ -237,13 +237,17 @@ func TestFET107HostileTextEverywhere(t *testing.T) {
 type endlessShelf struct {
 	mu    sync.Mutex
 	asked int
-	owner string
+	owner *aptest.Peer // of all that is there
 }
 
 func (e *endlessShelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/users/"+e.owner.Name {
+		e.owner.ServeHTTP(w, r)
+		return
+	}
 	e.mu.Lock()
 	e.asked++
-	n := e.asked
+	n := 1000 + e.asked
 	e.mu.Unlock()
 	w.Header().Set("Content-Type", activityMedia)
 	id := "https://" + r.Host + r.URL.RequestURI()
@@ -251,7 +255,7 @@ func (e *endlessShelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	doc := dict{"id": id}
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/notes/"):
-		doc["type"], doc["attributedTo"], doc["content"], doc["inReplyTo"], doc["to"] = "Note", e.owner, "and more", next, []any{asPublic}
+		doc["type"], doc["attributedTo"], doc["content"], doc["inReplyTo"], doc["to"] = "Note", e.owner.ID(), "and more", next, []any{asPublic}
 		doc["replies"] = dict{"id": "https://" + r.Host + "/replies/1", "type": "Collection", "first": "https://" + r.Host + "/replies/2"}
 		doc["context"] = "https://" + r.Host + "/context/1"
 		doc["tag"] = []any{dict{"type": "Mention", "href": fmt.Sprintf("https://%s/people/%d", r.Host, n), "name": "@x"}}
@@ -327,9 +331,13 @@ func TestOneActivityDoesNotMakeTheNodeAskWithoutEnd(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t)
-			s.net.Serve("deep.example", &endlessShelf{owner: s.ann.ID()})
-			if got := s.budgetOf(t, s.ann, s.says(s.ann, "x", c.change(s))); got > budget {
+			s.net.Serve("deep.example", &endlessShelf{owner: s.peer("deep.example", "dee", 8)})
+			got := s.budgetOf(t, s.ann, s.says(s.ann, "x", c.change(s)))
+			if got > budget {
 				t.Errorf("%d requests, want at most %d", got, budget)
+			}
+			if strings.Contains(c.name, "ten thousand") && got < 5 {
+				t.Errorf("%d requests: the thread was not followed at all", got)
 			}
 		})
 	}
@@ -337,8 +345,8 @@ func TestOneActivityDoesNotMakeTheNodeAskWithoutEnd(t *testing.T) {
 
 func TestFET108AnActorWithEndlessCollections(t *testing.T) {
 	s := newScene(t)
-	deep := &endlessShelf{owner: "https://deep.example/users/dee"}
 	dee := s.peer("deep.example", "dee", 8)
+	deep := &endlessShelf{owner: dee}
 	page := func(kind string) string { return "https://deep.example/" + kind + "/1" }
 	dee.Extra = dict{"outbox": page("outbox"), "followers": page("loop"), "following": page("foreign"), "featured": page("featured")}
 	s.net.Serve("deep.example", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -413,7 +413,9 @@ func TestACT149Reports(t *testing.T) {
 		return with(s.does(by, "Flag", objects), "content", content)
 	}
 	me := string(s.baker.Actor.IRI)
-	ids := append([]any{me, string(p.IRI)}, many(900, func(i int) any { return fmt.Sprintf("https://rye.example/users/baker/statuses/%d", i) })...)
+	ids := append([]any{me, string(p.IRI)}, many(60, func(i int) any { return string(s.rye.Say(s.baker, fmt.Sprint("post ", i)).IRI) })...)
+	ids = append(ids, many(900, func(i int) any { return fmt.Sprintf("https://rye.example/users/baker/statuses/%d", i) })...)
+	s.net.Deliver()
 	s.take(t, s.eve, flag(s.eve, `<script>alert(1)</script><b onclick=x>bad</b> `+strings.Repeat("x", 50_000), ids...))
 	s.settled(t,
 		abuse{"ACT149 in another's name", s.eve, with(flag(s.eve, "forged", me), "actor", s.ann.ID()), refusals},
