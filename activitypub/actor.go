@@ -141,7 +141,7 @@ func (n *Node) actorFromWire(raw []byte) (*storage.Actor, error) {
 		IRI: id, Type: kind, Username: o.str("preferredUsername"), Raw: raw,
 		Inbox: o.iri("inbox"), Outbox: o.iri("outbox"), Followers: o.iri("followers"), Following: o.iri("following"), Featured: o.iri("featured"), Liked: o.iri("liked"),
 		Locked: o.boolean("manuallyApprovesFollowers"), Discoverable: o.boolean("discoverable"), Indexable: o.boolean("indexable"),
-		Bot: kind == storage.Application || kind == storage.Service, MovedTo: o.iri("movedTo"), AlsoKnownAs: o.iris("alsoKnownAs"),
+		Bot: kind == storage.Application || kind == storage.Service, MovedTo: n.usable(o.iri("movedTo")), AlsoKnownAs: n.usables(o.iris("alsoKnownAs"), 256),
 		FetchedAt: n.Now().UTC(),
 	}
 	if a.Domain, err = normaliseHost(u.Host); err != nil {
@@ -179,7 +179,6 @@ func (n *Node) actorFromWire(raw []byte) (*storage.Actor, error) {
 			a.Fields = append(a.Fields, storage.Field{Name: clip(plainText(f.str("name")), 255), Value: sanitise(clip(f.str("value"), 2047))})
 		}
 	}
-	a.AlsoKnownAs = a.AlsoKnownAs[:min(len(a.AlsoKnownAs), 256)]
 	if t, ok := o.time("published"); ok {
 		a.PublishedAt = t
 	}

@@ -307,12 +307,12 @@ func slowWindow(now time.Time, created, expires *int64, date *time.Time) error {
 		return errors.New("made at no time")
 	}
 	if created != nil {
-		if d := time.Unix(*created, 0).Sub(now); d > 10*time.Second || -d > age {
+		if at := time.Unix(*created, 0); at.After(now.Add(10*time.Second)) || at.Before(now.Add(-age)) {
 			return errors.New("created too early or too late")
 		}
 	}
 	if date != nil {
-		if d := date.Sub(now); d > time.Hour || -d > age {
+		if date.After(now.Add(time.Hour)) || date.Before(now.Add(-age)) {
 			return errors.New("dated too early or too late")
 		}
 	}

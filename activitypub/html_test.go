@@ -2,6 +2,7 @@ package activitypub
 
 import (
 	"fmt"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -86,6 +87,64 @@ func wantSafe(t *testing.T, in, out string) {
 	}
 	if len(open) > 0 {
 		fail(fmt.Sprintf("%v stay open", open))
+	}
+	wantTree(fail, out)
+}
+
+// wantTree looks at what a browser makes of HTML that stands in a page: the same elements in the same order, all of them in
+// their place and on the list, links that give nothing away, and no mark that turns a text around.
+func wantTree(fail func(string), out string) {
+	page, err := html.Parse(strings.NewReader("<!doctype html><body><main>" + out + "</main><footer></footer>"))
+	if err != nil {
+		fail(err.Error())
+		return
+	}
+	var seen []string
+	within := false
+	for n := range page.Descendants() {
+		switch {
+		case n.Type == html.ElementNode && n.Data == "main":
+			within = true
+		case n.Type == html.ElementNode && n.Data == "footer":
+			within = false
+			if n.Parent.Data != "body" {
+				fail("it reaches out of its place")
+			}
+		case !within:
+		case n.Type == html.TextNode:
+			if clean(n.Data) != n.Data {
+				fail(fmt.Sprintf("a text has hidden marks: %q", n.Data))
+			}
+		case n.Type != html.ElementNode || n.Namespace != "" || !slices.Contains(permittedElements, n.Data):
+			fail("a browser sees " + n.Data)
+		default:
+			seen = append(seen, n.Data)
+			has := map[string]string{}
+			for _, a := range n.Attr {
+				has[a.Key] = a.Val
+			}
+			if n.Data == "a" && (!strings.HasSuffix(has["rel"], linkRel) || has["target"] != "_blank") {
+				fail(fmt.Sprintf("a link has %v", has))
+			}
+			if u, err := url.Parse(has["href"]); n.Data == "a" && (err != nil || !slices.Contains(linkSchemes, u.Scheme)) {
+				fail(fmt.Sprintf("a link leads to %v, %v", u, err))
+			}
+			for class := range strings.FieldsSeq(has["class"]) {
+				if !classToken.MatchString(class) {
+					fail("there is a class " + class)
+				}
+			}
+		}
+	}
+	var written []string
+	z := html.NewTokenizer(strings.NewReader(out))
+	for kind := z.Next(); kind != html.ErrorToken; kind = z.Next() {
+		if name, _ := z.TagName(); kind == html.StartTagToken {
+			written = append(written, string(name))
+		}
+	}
+	if !slices.Equal(seen, written) {
+		fail(fmt.Sprintf("a browser sees %v, written are %v", seen, written))
 	}
 }
 

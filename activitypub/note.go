@@ -122,7 +122,7 @@ func (n *Node) noteFromWire(o object, raw []byte, author *storage.Actor) (*stora
 		return nil, nil, problem(413, "content", "the content is longer than %d bytes", maxContent)
 	}
 	p := &storage.Post{
-		IRI: id, ActorID: author.ID, Type: o.kind(isNoteType), InReplyTo: o.iri("inReplyTo"), Conversation: clip(string(o.iri("context")), 2048),
+		IRI: id, ActorID: author.ID, Type: o.kind(isNoteType), InReplyTo: n.usable(o.iri("inReplyTo")), Conversation: clip(string(o.iri("context")), 2048),
 		Visibility: visibilityOf(o, author.Followers), Content: sanitise(content), Language: clip(language, 35), Policy: policyFromWire(o),
 		Sensitive: o.boolean("sensitive"), URL: n.displayURL(o, id), Raw: raw, PublishedAt: n.Now().UTC(),
 	}
@@ -192,6 +192,12 @@ func (n *Node) usable(i storage.IRI) storage.IRI {
 		return ""
 	}
 	return i
+}
+
+// usables are the first of the ids of elsewhere that could be asked for.
+func (n *Node) usables(ids []storage.IRI, limit int) []storage.IRI {
+	ids = slices.DeleteFunc(ids, func(i storage.IRI) bool { return n.usable(i) == "" })
+	return ids[:min(len(ids), limit)]
 }
 
 // quoteFromWire finds the post that another one quotes, in the words of FEP-044f, FEP-dd4b, Misskey, Fedibird and FEP-e232.

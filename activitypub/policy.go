@@ -261,7 +261,10 @@ func policyFromWire(o object) *storage.Policy {
 			return nil
 		}
 		r := &storage.PolicyRule{Automatic: append(c.iris("automaticApproval"), c.iris("always")...), Manual: append(c.iris("manualApproval"), c.iris("approvalRequired")...)}
-		r.Automatic, r.Manual = r.Automatic[:min(len(r.Automatic), 100)], r.Manual[:min(len(r.Manual), 100)]
+		for _, list := range []*[]storage.IRI{&r.Automatic, &r.Manual} {
+			*list = slices.DeleteFunc(*list, func(i storage.IRI) bool { return len(i) > maxAddress })
+			*list = (*list)[:min(len(*list), 100)]
+		}
 		return r
 	}
 	return &storage.Policy{Quote: rule("canQuote"), Reply: rule("canReply"), Like: rule("canLike"), Boost: rule("canAnnounce")}

@@ -2,9 +2,11 @@ package pages
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -113,12 +115,16 @@ func serverOf(handle, origin string) (host, wrong string) {
 		host = host[strings.LastIndex(host, "@")+1:]
 	}
 	host = strings.TrimSuffix(host, ".")
+	port := 0
+	if _, p, ok := strings.Cut(host, ":"); ok {
+		port, _ = strconv.Atoi(p)
+	}
 	switch {
 	case host == "":
 		return "", "Type your address on your server, such as @you@example.social."
 	case host == hostOf(origin):
 		return host, ""
-	case isASCII(host) && hostNames.MatchString(host) && len(host) <= 253 && (!local(host) || local(hostOf(origin))):
+	case isASCII(host) && hostNames.MatchString(host) && len(host) <= 253 && port <= math.MaxUint16 && (!local(host) || local(hostOf(origin))):
 		return host, ""
 	case !isASCII(host):
 		return "", "Write the name of your server with the letters a to z: a name such as münchen.example is xn--mnchen-3ya.example there."

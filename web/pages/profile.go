@@ -69,7 +69,7 @@ func (p *Pages) actorPage(a *storage.Actor) string {
 // webAddress lets http and https through, and no other scheme.
 func webAddress(s string) string {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" { // a user's name looks like a host
 		return ""
 	}
 	return s
