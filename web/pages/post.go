@@ -34,6 +34,10 @@ type postCard struct {
 	Images  []picture
 	Files   []storage.Attachment // what is shown as a link: films, sounds and everything else
 	Answers string               // host or page of the post that it answers, when that is not shown beside it
+	Boosted *profileCard         // who shares it here, when that is why it is listed
+	Pinned  bool
+	Poll    *storage.Poll
+	Closed  bool // the poll is over
 }
 
 // picture is one that a post shows: by an address on this node, wherever it comes from.
@@ -69,10 +73,14 @@ func (p *Pages) postCard(post storage.Post, author *storage.Actor) postCard {
 
 func lastSegment(s string) string { return s[strings.LastIndex(s, "/")+1:] }
 
-// postCards finds the authors of posts; what someone says who is not to be seen is left out.
+// postCards finds the authors of posts, and what is shared; what someone says who is not to be seen is left out.
 func (p *Pages) postCards(ctx context.Context, posts []storage.Post) ([]postCard, error) {
+	shared, err := p.shared(ctx, posts)
+	if err != nil {
+		return nil, err
+	}
 	var ids []storage.ID
-	for _, post := range posts {
+	for _, post := range slices.Concat(posts, shared) {
 		if !slices.Contains(ids, post.ActorID) {
 			ids = append(ids, post.ActorID)
 		}
@@ -81,14 +89,71 @@ func (p *Pages) postCards(ctx context.Context, posts []storage.Post) ([]postCard
 	if err != nil {
 		return nil, err
 	}
+	author := func(id storage.ID) *storage.Actor {
+		i := slices.IndexFunc(authors, func(a storage.Actor) bool { return a.ID == id && visible(&a) })
+		if i < 0 {
+			return nil
+		}
+		return &authors[i]
+	}
 	var cards []postCard
 	for _, post := range posts {
-		i := slices.IndexFunc(authors, func(a storage.Actor) bool { return a.ID == post.ActorID })
-		if i >= 0 && visible(&authors[i]) {
-			cards = append(cards, p.postCard(post, &authors[i]))
+		by := author(post.ActorID)
+		if by == nil {
+			continue
 		}
+		var booster *profileCard
+		if post.BoostOfID != nil {
+			i := slices.IndexFunc(shared, func(s storage.Post) bool { return s.ID == *post.BoostOfID })
+			if i < 0 {
+				continue
+			}
+			card := p.profileCard(by)
+			booster, post = &card, shared[i]
+			if by = author(post.ActorID); by == nil {
+				continue
+			}
+		}
+		card := p.postCard(post, by)
+		card.Boosted = booster
+		if err := p.addPoll(ctx, &card); err != nil {
+			return nil, err
+		}
+		cards = append(cards, card)
 	}
 	return cards, nil
+}
+
+// shared finds the posts that boosts among these share, as far as visitors may see them.
+func (p *Pages) shared(ctx context.Context, posts []storage.Post) ([]storage.Post, error) {
+	var out []storage.Post
+	for _, post := range posts {
+		if post.BoostOfID == nil {
+			continue
+		}
+		of, err := p.DB.PostByID(ctx, *post.BoostOfID)
+		if errors.Is(err, storage.ErrNotFound) || err == nil && !readable(of) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *of)
+	}
+	return out, nil
+}
+
+// addPoll shows how a poll stands.
+func (p *Pages) addPoll(ctx context.Context, card *postCard) error {
+	if card.Post.Type != storage.Question {
+		return nil
+	}
+	poll, err := p.DB.PollOf(ctx, card.Post.ID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	card.Poll, card.Closed = poll, err == nil && !poll.Open(p.DB.Now())
+	return err
 }
 
 // before reads ?before=, the id that a list goes on from. One more than a page is asked for, to know whether there are more.
@@ -115,6 +180,8 @@ func older(c echo.Context, posts []storage.Post) ([]storage.Post, string) {
 
 type postPage struct {
 	Post    postCard
+	Likes   int64
+	Boosts  int64
 	Parent  *postCard // what it answers, if visitors may see that
 	Replies []postCard
 	More    bool // replies that are not shown
@@ -135,10 +202,19 @@ func (p *Pages) Post(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if !readable(post) || post.ActorID != author.ID {
+	if !readable(post) || post.ActorID != author.ID || post.BoostOfID != nil {
 		return storage.ErrNotFound
 	}
 	body := postPage{Post: p.postCard(*post, author)}
+	if err := p.addPoll(ctx, &body.Post); err != nil {
+		return err
+	}
+	if body.Likes, err = p.DB.CountLikes(ctx, post.ID); err != nil {
+		return err
+	}
+	if body.Boosts, err = p.DB.CountBoosts(ctx, post.ID); err != nil {
+		return err
+	}
 	if body.Parent, err = p.parent(ctx, post); err != nil {
 		return err
 	}
@@ -196,6 +272,9 @@ func excerpt(post *storage.Post, n int) string {
 	}
 	if post.Sensitive {
 		return "A post"
+	}
+	if post.Title != "" {
+		return clip(post.Title, n)
 	}
 	if post.Source != "" {
 		return clip(post.Source, n)

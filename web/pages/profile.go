@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -93,6 +94,7 @@ type profilePage struct {
 	Links      []storage.Link
 	Principles []principle
 	MovedTo    string
+	Pinned     []postCard
 	Posts      []postCard
 	Newest     bool
 	Older      string
@@ -138,6 +140,21 @@ func (p *Pages) Profile(c echo.Context) error {
 		return err
 	}
 	posts, body.Older = older(c, posts)
+	if body.Newest { // what is pinned stands on top, and not a second time below
+		pinned, err := p.DB.Pinned(ctx, a.ID, forAnyone)
+		if err != nil {
+			return err
+		}
+		if body.Pinned, err = p.postCards(ctx, pinned); err != nil {
+			return err
+		}
+		for i := range body.Pinned {
+			body.Pinned[i].Pinned = true
+		}
+		posts = slices.DeleteFunc(posts, func(post storage.Post) bool {
+			return slices.ContainsFunc(pinned, func(q storage.Post) bool { return q.ID == post.ID })
+		})
+	}
 	if body.Posts, err = p.postCards(ctx, posts); err != nil {
 		return err
 	}
