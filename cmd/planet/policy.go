@@ -137,7 +137,7 @@ func (cmd domainListCmd) Run(c *app) error {
 // What a list of servers may bring. The longest lists that are passed around have some ten thousand lines.
 const (
 	maxDomainLines = 100_000
-	maxDomainBytes = 10 << 20
+	maxDomainBytes = 10_000_000
 )
 
 type domainImportCmd struct {
@@ -269,7 +269,7 @@ func readDomains(in io.Reader, kind string, normal func(string) (string, error))
 			rule.Kind = storage.RuleBlock
 		}
 		if rule.Domain, err = normal(first); err != nil {
-			list.bad = append(list.bad, fmt.Sprintf("line %d: %v", line, err))
+			list.bad = append(list.bad, fmt.Sprintf("line %d: %.200s", line, err.Error()))
 			continue
 		}
 		if before, ok := at[rule.Domain]; ok {
@@ -383,7 +383,7 @@ func (cmd userSuspendCmd) Run(c *app) error {
 			if err := c.setStanding(n, a, suspended, true); err != nil {
 				return err
 			}
-			c.say("%s is suspended: nobody can act as it", a.Username)
+			c.say("%s is suspended: nobody can act as it%s", a.Username, c.queued(n.DB))
 			return nil
 		}
 		err = c.change(n.DB, a.Username, "user.suspend", func(tx *storage.DB, u *storage.User) error {
@@ -417,7 +417,11 @@ func (cmd userUnsuspendCmd) Run(c *app) error {
 			if err := c.setStanding(n, a, suspended, false); err != nil {
 				return err
 			}
-			c.say("%s is not suspended any more", a.Handle(c.host()))
+			queued := ""
+			if a.Local() {
+				queued = c.queued(n.DB)
+			}
+			c.say("%s is not suspended any more%s", a.Handle(c.host()), queued)
 			return nil
 		}
 		err = c.change(n.DB, a.Username, "user.unsuspend", func(_ *storage.DB, u *storage.User) error {
