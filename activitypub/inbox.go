@@ -272,6 +272,9 @@ func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity)
 			return f, err
 		}
 	case "Update", "Delete", "Create":
+		if act.Type == "Create" && act.inner != nil {
+			break // keepNew asks when it inserts: what is here already stays as it is, whoever says it again
+		}
 		owner, kind, err := n.DB.OwnerOfPost(ctx, act.Object)
 		if errors.Is(err, storage.ErrNotFound) {
 			break

@@ -311,14 +311,11 @@ func (n *Node) resolveLocal(ctx context.Context, p *storage.Post, o object, auth
 		if !n.isOurs(i) || named[i] {
 			return nil, nil
 		}
-		a, err := n.DB.LocalReader(ctx, i)
+		a, err := n.DB.LocalReader(ctx, i, author.ID)
 		if errors.Is(err, storage.ErrNotFound) {
 			return nil, nil
 		}
 		if err != nil {
-			return nil, err
-		}
-		if blocked, err := n.DB.Blocked(ctx, a.ID, author.ID); err != nil || blocked {
 			return nil, err
 		}
 		named[i] = true

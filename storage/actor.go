@@ -78,12 +78,14 @@ func (db *DB) ActorByIRI(ctx context.Context, iri IRI) (*Actor, error) {
 	return &a, translate(db.q(ctx).Where("iri = ?", iri).Take(&a).Error)
 }
 
-// LocalReader finds what a mention needs of an actor of this node whom one can speak to: ID, IRI, Username and URL, no more.
-// ErrNotFound also for who is deleted, and for the node itself.
-func (db *DB) LocalReader(ctx context.Context, iri IRI) (*Actor, error) {
+// LocalReader finds what a mention needs of an actor of this node whom speaker can speak to: ID, IRI, Username and URL, no more.
+// ErrNotFound also for who is deleted, for the node itself, and where one of both blocks the other.
+func (db *DB) LocalReader(ctx context.Context, iri IRI, speaker ID) (*Actor, error) {
 	a := &Actor{IRI: iri}
 	return a, scan(db.q(ctx).Raw(`SELECT id, username, url FROM actors
-		WHERE iri = ? AND domain = '' AND deleted_at IS NULL AND type <> 'Application' AND type <> 'Service'`, iri), &a.ID, &a.Username, &a.URL)
+		WHERE iri = ? AND domain = '' AND deleted_at IS NULL AND type <> 'Application' AND type <> 'Service'
+		AND NOT EXISTS (SELECT 1 FROM blocks WHERE actor_id = actors.id AND target_id = ?)
+		AND NOT EXISTS (SELECT 1 FROM blocks WHERE actor_id = ? AND target_id = actors.id)`, iri, speaker, speaker), &a.ID, &a.Username, &a.URL)
 }
 
 // ActorByID finds an actor by the id of its row, or ErrNotFound.
