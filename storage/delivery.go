@@ -199,13 +199,15 @@ func (db *DB) ReleaseDelivery(ctx context.Context, id ID) error {
 	})
 }
 
-// DeliveryDue reports whether a claim would find anything: a queued delivery that is due, that nobody has, and whose host's
-// breaker is closed.
+// DeliveryDue reports whether a claim would find anything: a queued delivery that is due, that nobody has, whose host's breaker
+// is closed, and that waits for no older one about the same object.
 func (db *DB) DeliveryDue(ctx context.Context) (bool, error) {
 	now := db.Now().UTC()
 	var ids []ID
 	err := db.q(ctx).Model(&Delivery{}).Where(`state = 'queued' AND next_at <= ? AND lease_until <= ?
-		AND NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.host = deliveries.host AND open_until > ?)`, now, now, now).Limit(1).Pluck("id", &ids).Error
+		AND NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.host = deliveries.host AND open_until > ?)
+		AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.state = 'queued' AND e.host = deliveries.host AND e.object = deliveries.object
+			AND e.object <> '' AND e.id < deliveries.id)`, now, now, now).Limit(1).Pluck("id", &ids).Error
 	return len(ids) > 0, translate(err)
 }
 
