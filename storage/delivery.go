@@ -191,6 +191,36 @@ func (db *DB) FinishDelivery(ctx context.Context, d *Delivery, h *Host) error {
 	})
 }
 
+// GiveUpDeliveries ends what waits for a host since before a time, and says how many. Tries to a host that does not answer are
+// shared by all that waits for it: alone they would come to their last one years later, or never.
+func (db *DB) GiveUpDeliveries(ctx context.Context, host string, before time.Time) (n int64, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		r := tx.q(ctx).Model(&Delivery{}).Where("state = 'queued' AND host = ? AND created_at < ? AND lease_until <= ?", host, before.UTC(), tx.Now().UTC()).
+			Updates(map[string]any{"state": DeliveryDead, "last_error": "its host did not answer in time"})
+		n = r.RowsAffected
+		return translate(r.Error)
+	})
+	return n, err
+}
+
+// momentary are activities that are worth nothing days later: what they brought is asked for where it is. The others say
+// what holds or holds no more, and a server that has not heard them goes on telling its people something untrue.
+var momentary = []string{"Create", "Announce", "Like"}
+
+// ReviveDeliveries makes due again what was given up because a host did not answer, but for what is momentary, and says how
+// many. What the host has refused stays refused.
+func (db *DB) ReviveDeliveries(ctx context.Context, host string) (n int64, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		now := tx.Now().UTC()
+		r := tx.q(ctx).Model(&Delivery{}).Where(`state = 'dead' AND host = ? AND (last_status = 0 OR last_status >= 500)
+			AND activity_id NOT IN (SELECT id FROM activities WHERE local AND type IN ?)`, host, momentary).
+			Updates(map[string]any{"state": DeliveryQueued, "next_at": now, "created_at": now, "lease_until": now, "attempts": 0})
+		n = r.RowsAffected
+		return translate(r.Error)
+	})
+	return n, err
+}
+
 // ReleaseDelivery gives a claim back untried.
 func (db *DB) ReleaseDelivery(ctx context.Context, id ID) error {
 	return db.Transaction(ctx, func(tx *DB) error {
