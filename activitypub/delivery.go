@@ -18,6 +18,7 @@ import (
 // How deliveries are tried (security.md §4).
 const (
 	maxAttempts     = 16
+	deliveryLife    = 3 * 24 * time.Hour // about what sixteen tries take; what is older ends when its host fails
 	deliveryLease   = 3 * time.Minute
 	deliveryPoll    = time.Second
 	perHost         = 2   // tries under way to one host
@@ -25,6 +26,7 @@ const (
 	breakerFailures = 5   // in breakerWindow, and the host is left alone for breakerPause
 	breakerWindow   = 10 * time.Minute
 	breakerPause    = 30 * time.Minute
+	absentDays      = 2 // of failures, after which something may have been given up
 	unavailableDays = 7 // of failures, and it is asked once a day
 	unavailableFor  = 24 * time.Hour
 	maxRetryAfter   = 24 * time.Hour
@@ -169,10 +171,27 @@ func (n *Node) try(ctx context.Context, c storage.Claim) {
 	n.settle(d, h, res, err)
 	n.Log.Info("delivery", "host", h.Host, "activity", d.ActivityID, "try", d.Attempts, "status", d.LastStatus, "state", d.State,
 		"err", d.LastError, "took", n.Now().Sub(started))
-	if hostUnchanged(before, *h) {
-		h = nil
-	}
-	if err := n.DB.FinishDelivery(context.WithoutCancel(ctx), d, h); err != nil {
+	now := n.Now().UTC()
+	err = n.DB.Transaction(context.WithoutCancel(ctx), func(tx *storage.DB) error {
+		ctx := context.WithoutCancel(ctx)
+		changed := h
+		if hostUnchanged(before, *h) {
+			changed = nil
+		}
+		if err := tx.FinishDelivery(ctx, d, changed); err != nil {
+			return err
+		}
+		switch {
+		case before.FailingDays >= absentDays && h.FailingDays == 0: // it is back
+			_, err := tx.ReviveDeliveries(ctx, h.Host)
+			return err
+		case h.OpenUntil != nil:
+			_, err := tx.GiveUpDeliveries(ctx, h.Host, now.Add(-deliveryLife))
+			return err
+		}
+		return nil
+	})
+	if err != nil {
 		n.Log.Error("finish delivery", "delivery", d.ID, "err", err)
 	}
 }
@@ -271,7 +290,7 @@ func (n *Node) settle(d *storage.Delivery, h *storage.Host, res *Response, err e
 	} else {
 		n.hostFailed(h, now)
 	}
-	if final || d.Attempts >= maxAttempts {
+	if final || d.Attempts >= maxAttempts || !reachable && now.Sub(d.CreatedAt) > deliveryLife {
 		d.State = storage.DeliveryDead
 		return
 	}
@@ -362,8 +381,16 @@ func (n *Node) alive(ctx context.Context, signer *storage.Actor) {
 	if err != nil {
 		return
 	}
+	absent := h.FailingDays >= absentDays
 	h.Failures, h.FailingDays, h.OpenUntil, h.UnavailableAt = 0, 0, nil, nil
-	if err := n.DB.SaveHost(ctx, h); err != nil {
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := tx.SaveHost(ctx, h); err != nil || !absent {
+			return err
+		}
+		_, err := tx.ReviveDeliveries(ctx, host)
+		return err
+	})
+	if err != nil {
 		n.Log.Error("close breaker", "host", host, "err", err)
 	}
 	n.Wake()

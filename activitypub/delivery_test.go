@@ -313,3 +313,21 @@ func TestREL320TheSameAgainAfterARestartAndADay(t *testing.T) {
 		rye.WantUnmoved(before)
 	}
 }
+
+// An edit is due at once, but goes out after the post, which waits for its next try.
+func TestWhatWaitsForAnOlderDeliveryIsNotDue(t *testing.T) {
+	net := aptest.New(t, "rye.example", "oak.example")
+	rye, oak := net.Node("rye.example"), net.Node("oak.example")
+	baker := rye.Coop(rye.Person("nuria"), "baker")
+	follows(t, net, oak, oak.Person("ana"), "@baker@rye.example")
+	net.Away("oak.example", true)
+	p := rye.Say(baker, "one")
+	net.Deliver()
+	if _, err := rye.Edit(t.Context(), baker, p.ID, activitypub.Draft{Text: "two"}); err != nil {
+		t.Fatal(err)
+	}
+	if due, err := rye.DB.DeliveryDue(t.Context()); err != nil || due {
+		t.Fatalf("the edit is due (%v, %v): whoever delivers until nothing is due never ends", due, err)
+	}
+	net.Deliver()
+}

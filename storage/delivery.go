@@ -191,6 +191,36 @@ func (db *DB) FinishDelivery(ctx context.Context, d *Delivery, h *Host) error {
 	})
 }
 
+// GiveUpDeliveries ends what waits for a host since before a time, and says how many. Tries to a host that does not answer are
+// shared by all that waits for it: alone they would come to their last one years later, or never.
+func (db *DB) GiveUpDeliveries(ctx context.Context, host string, before time.Time) (n int64, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		r := tx.q(ctx).Model(&Delivery{}).Where("state = 'queued' AND host = ? AND created_at < ? AND lease_until <= ?", host, before.UTC(), tx.Now().UTC()).
+			Updates(map[string]any{"state": DeliveryDead, "last_error": "its host did not answer in time"})
+		n = r.RowsAffected
+		return translate(r.Error)
+	})
+	return n, err
+}
+
+// momentary are activities that are worth nothing days later: what they brought is asked for where it is. The others say
+// what holds or holds no more, and a server that has not heard them goes on telling its people something untrue.
+var momentary = []string{"Create", "Announce", "Like"}
+
+// ReviveDeliveries makes due again what was given up because a host did not answer, but for what is momentary, and says how
+// many. What the host has refused stays refused.
+func (db *DB) ReviveDeliveries(ctx context.Context, host string) (n int64, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		now := tx.Now().UTC()
+		r := tx.q(ctx).Model(&Delivery{}).Where(`state = 'dead' AND host = ? AND (last_status = 0 OR last_status >= 500)
+			AND activity_id NOT IN (SELECT id FROM activities WHERE local AND type IN ?)`, host, momentary).
+			Updates(map[string]any{"state": DeliveryQueued, "next_at": now, "created_at": now, "lease_until": now, "attempts": 0})
+		n = r.RowsAffected
+		return translate(r.Error)
+	})
+	return n, err
+}
+
 // ReleaseDelivery gives a claim back untried.
 func (db *DB) ReleaseDelivery(ctx context.Context, id ID) error {
 	return db.Transaction(ctx, func(tx *DB) error {
@@ -199,13 +229,15 @@ func (db *DB) ReleaseDelivery(ctx context.Context, id ID) error {
 	})
 }
 
-// DeliveryDue reports whether a claim would find anything: a queued delivery that is due, that nobody has, and whose host's
-// breaker is closed.
+// DeliveryDue reports whether a claim would find anything: a queued delivery that is due, that nobody has, whose host's breaker
+// is closed, and that waits for no older one about the same object.
 func (db *DB) DeliveryDue(ctx context.Context) (bool, error) {
 	now := db.Now().UTC()
 	var ids []ID
 	err := db.q(ctx).Model(&Delivery{}).Where(`state = 'queued' AND next_at <= ? AND lease_until <= ?
-		AND NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.host = deliveries.host AND open_until > ?)`, now, now, now).Limit(1).Pluck("id", &ids).Error
+		AND NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.host = deliveries.host AND open_until > ?)
+		AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.state = 'queued' AND e.host = deliveries.host AND e.object = deliveries.object
+			AND e.object <> '' AND e.id < deliveries.id)`, now, now, now).Limit(1).Pluck("id", &ids).Error
 	return len(ids) > 0, translate(err)
 }
 

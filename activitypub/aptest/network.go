@@ -9,10 +9,13 @@ import (
 	"image"
 	"image/png"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +35,11 @@ type Network struct {
 	keys  int
 	nodes []*Node
 
+	faults   Faults
+	dice     *rand.Rand // nil: nothing goes wrong
+	away     map[string]bool
+	underWay []late
+
 	forgiven []string // what the invariants let pass, see Forgive
 	broken   []string // what broke them
 }
@@ -41,6 +49,9 @@ type Node struct {
 	*activitypub.Node
 	DB  *storage.DB
 	net *Network
+
+	config activitypub.Config
+	off    atomic.Int64 // of its clock, against the network's
 }
 
 // New makes a network with a node for each host name.
@@ -58,13 +69,14 @@ func New(t testing.TB, hosts ...string) *Network {
 func (net *Network) Add(host string, change ...func(*activitypub.Config)) *Node {
 	net.T.Helper()
 	db, dir := storagetest.New(net.T), net.T.TempDir()
-	db.Now, db.Log = net.Now, net.log()
+	node := &Node{DB: db, net: net}
+	db.Now, db.Log = node.Clock, net.log()
 	origin := "https://" + host
-	client, err := activitypub.NewClient(activitypub.ClientConfig{Origin: origin, Version: "test", Now: net.Now, Transport: net})
+	client, err := activitypub.NewClient(activitypub.ClientConfig{Origin: origin, Version: "test", Now: node.Clock, Transport: net})
 	if err != nil {
 		net.T.Fatal(err)
 	}
-	c := activitypub.Config{Origin: origin, DB: db, Client: client, Now: net.Now, Log: net.log(), Version: "test", Keys: net.nextKeys,
+	c := activitypub.Config{Origin: origin, DB: db, Client: client, Now: node.Clock, Log: net.log(), Version: "test", Keys: net.nextKeys,
 		MediaDir: filepath.Join(dir, "media"), MediaCacheDir: filepath.Join(dir, "cache"), MediaCache: 1 << 20}
 	for _, f := range change {
 		f(&c)
@@ -73,7 +85,7 @@ func (net *Network) Add(host string, change ...func(*activitypub.Config)) *Node 
 	if err != nil {
 		net.T.Fatal(err)
 	}
-	node := &Node{Node: n, DB: db, net: net}
+	node.Node, node.config = n, c
 	net.mu.Lock()
 	defer net.mu.Unlock()
 	net.hosts[host] = n.Handler()
@@ -129,8 +141,20 @@ func (net *Network) Trips() []string {
 	return append([]string(nil), net.trips...)
 }
 
-// RoundTrip brings a request to the handler of its host, as http.RoundTripper.
+// RoundTrip brings a request to its host, as http.RoundTripper, through whatever the network does to it (see Disturb).
 func (net *Network) RoundTrip(r *http.Request) (*http.Response, error) {
+	return net.disturbed(r, net.carry)
+}
+
+// senderOf is the host that sent a request, by its User-Agent; "" when that says nothing.
+func senderOf(r *http.Request) string {
+	_, origin, _ := strings.Cut(r.Header.Get("User-Agent"), "https://")
+	host, _, _ := strings.Cut(origin, "/")
+	return host
+}
+
+// carry brings a request to the handler of its host.
+func (net *Network) carry(r *http.Request) (*http.Response, error) {
 	net.mu.Lock()
 	h, known := net.hosts[r.URL.Host]
 	net.trips = append(net.trips, r.Method+" "+r.URL.String())
@@ -160,6 +184,7 @@ func (net *Network) RoundTrip(r *http.Request) (*http.Response, error) {
 // Deliver lets all nodes do the jobs and bring out the deliveries that are due, until nothing is.
 func (net *Network) Deliver() {
 	net.T.Helper()
+	net.arrivals()
 	for range 20 {
 		idle := true
 		for _, n := range net.nodes {
