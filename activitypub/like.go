@@ -58,7 +58,8 @@ func (n *Node) ourPost(ctx context.Context, iri storage.IRI, actor *storage.Acto
 	return p, author, err
 }
 
-// readablePost finds a post that an actor of ours wants to do something with. ErrNotFound when she may not read it.
+// readablePost finds a post that an actor of ours wants to do something with. ErrNotFound when she may not read it, or when its
+// author is suspended: with her nobody has to do.
 func (n *Node) readablePost(ctx context.Context, db *storage.DB, id storage.ID, by By) (*storage.Post, *storage.Actor, error) {
 	p, err := db.PostByID(ctx, id)
 	if err != nil {
@@ -76,6 +77,9 @@ func (n *Node) readablePost(ctx context.Context, db *storage.DB, id storage.ID, 
 		return nil, nil, errors.Join(err, storage.ErrNotFound)
 	}
 	author, err := db.ActorByID(ctx, p.ActorID)
+	if err == nil && author.SuspendedAt != nil {
+		err = storage.ErrNotFound
+	}
 	return p, author, err
 }
 

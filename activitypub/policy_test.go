@@ -168,12 +168,15 @@ func TestASuspendedActorIsNotHeard(t *testing.T) {
 	net, rye, baker, peer := stage(t)
 	post(t, net, peer.Request(ryeInbox, peer.Note("n", "hello", string(baker.Actor.IRI))))
 	want(t, "what the baker sees", len(rye.Home(baker)), 1)
+	note := rye.Home(baker)[0].IRI
 	ann := actorByIRI(t, rye, peer.ID())
 	must(t, rye.SetStanding(t.Context(), nil, ann, true, false))
 	if got, _ := post(t, net, peer.Request(ryeInbox, peer.Note("m", "hello", string(baker.Actor.IRI)))); got != 403 {
 		t.Errorf("%d, want 403", got)
 	}
 	want(t, "what the baker sees now", len(rye.Home(baker)), 0)
+	want(t, "a like of her post", status(errOf(rye.Like(t.Context(), baker, copyOf(t, rye, note).ID))), 404)
+	want(t, "her post", status(errOf(rye.ResolvePost(t.Context(), baker, string(note)))), 404)
 	must(t, rye.SetStanding(t.Context(), nil, ann, false, false))
 	if got, _ := post(t, net, peer.Request(ryeInbox, peer.Note("o", "hello", string(baker.Actor.IRI)))); got != 202 {
 		t.Errorf("%d, want 202", got)

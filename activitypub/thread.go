@@ -63,6 +63,12 @@ func (n *Node) ResolvePost(ctx context.Context, by By, address string) (*storage
 			err = storage.ErrNotFound
 		}
 	}
+	if err == nil {
+		var s storage.Standing
+		if s, err = n.DB.StandingOf(ctx, p.ActorID); err == nil && (s.Suspended || s.Deleted) {
+			err = storage.ErrNotFound
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the post %s: %w", address, err)
 	}

@@ -127,3 +127,9 @@ func (db *DB) Jobs(ctx context.Context, limit int) ([]Job, error) {
 	var js []Job
 	return js, translate(db.q(ctx).Order("id").Limit(limit).Find(&js).Error)
 }
+
+// DeadJobs lists jobs that were given up, oldest first.
+func (db *DB) DeadJobs(ctx context.Context, limit int) ([]Job, error) {
+	var js []Job
+	return js, translate(db.q(ctx).Where("dead_at IS NOT NULL").Order("id").Limit(limit).Find(&js).Error)
+}

@@ -28,7 +28,7 @@ type Config struct {
 	Data            string   `env:"PLANET_DATA" default:"./planet-data" placeholder:"DIR" help:"Directory for database, media and keys; only its owner may read it."`
 	Database        string   `env:"PLANET_DATABASE" placeholder:"DSN" secret:"" help:"A SQLite file, or postgres://… (default: planet.db in the data directory)."`
 	Signup          string   `env:"PLANET_SIGNUP" default:"invite" placeholder:"MODE" help:"Who may sign up: closed or invite (approval and open are not built yet)."`
-	Federation      string   `env:"PLANET_FEDERATION" default:"open" placeholder:"MODE" help:"Which servers to speak with: open (allowlist and off are not built yet)."`
+	Federation      string   `env:"PLANET_FEDERATION" default:"open" placeholder:"MODE" help:"Which servers to speak with: open (all but those that are blocked), allowlist (those that planet domain allow names) or off (none)."`
 	AuthorizedFetch string   `env:"PLANET_AUTHORIZED_FETCH" default:"off" placeholder:"on|off" help:"on: only signed requests read ActivityPub documents (the instance actor stays open)."`
 	AllowNets       []string `env:"PLANET_ALLOW_NETS" placeholder:"CIDR,…" help:"Networks outside the public internet that fetches and deliveries may reach (tests, private networks)."`
 	ExtraCA         string   `name:"extra-ca" env:"PLANET_EXTRA_CA" placeholder:"FILE" help:"PEM file of further roots to trust for outgoing TLS."`
@@ -174,9 +174,6 @@ func (c *Config) check() error {
 	// A setting that did nothing would be worse than none: a node that should be closed would be open.
 	if c.Signup == "approval" || c.Signup == "open" {
 		return fmt.Errorf("signup: %s is not built yet; use invite or closed", c.Signup)
-	}
-	if c.Federation != "open" {
-		return fmt.Errorf("federation: %s is not built yet; only open works", c.Federation)
 	}
 	if _, err := parseSize(c.MediaCache); err != nil {
 		return fmt.Errorf("media_cache: %w", err)

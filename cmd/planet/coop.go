@@ -15,6 +15,7 @@ type coopCmd struct {
 	List    coopListCmd   `cmd:"" help:"List the co-ops of this node."`
 	Show    coopShowCmd   `cmd:"" help:"Show one co-op."`
 	Profile profileCmd    `cmd:"" help:"Change how a co-op looks to others."`
+	Delete  coopDeleteCmd `cmd:"" help:"Delete a co-op for ever."`
 	Member  coopMemberCmd `cmd:"" help:"Who has which role."`
 }
 

@@ -63,6 +63,7 @@ func (cmd devCmd) Run(c *app) (err error) {
 		cfg.Listen = fmt.Sprintf("127.0.0.1:%d", port)
 		cfg.Data = filepath.Join(dir, n.name)
 		cfg.Database = filepath.Join(cfg.Data, "planet.db")
+		cfg.Federation = activitypub.FederationOpen // they are here to speak with each other
 		if n.serving, err = c.start(&cfg, log); err != nil {
 			return err
 		}

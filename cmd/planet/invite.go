@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"planet/storage"
@@ -96,12 +98,7 @@ func expiry(s string, now time.Time) (*time.Time, error) {
 	if s == "never" {
 		return nil, nil
 	}
-	var days int
-	if n, err := fmt.Sscanf(s, "%dd", &days); err == nil && n == 1 && fmt.Sprintf("%dd", days) == s && days > 0 {
-		t := now.UTC().AddDate(0, 0, days)
-		return &t, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+	if d, ok := span(s); ok {
 		t := now.UTC().Add(d)
 		return &t, nil
 	}
@@ -113,6 +110,16 @@ func expiry(s string, now time.Time) (*time.Time, error) {
 		return &t, nil
 	}
 	return nil, usageError{fmt.Sprintf("--expires: want a span such as 36h or 14d, a date such as 2027-01-31, or never, not %q", s)}
+}
+
+// span reads a time that something lasts: 36h, 14d.
+func span(s string) (time.Duration, bool) {
+	if digits, ok := strings.CutSuffix(s, "d"); ok {
+		days, err := strconv.ParseUint(digits, 10, 32)
+		return time.Duration(days) * 24 * time.Hour, err == nil && days > 0 && days < 100_000
+	}
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d > 0
 }
 
 type inviteListCmd struct {

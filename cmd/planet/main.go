@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 )
@@ -49,14 +50,18 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the node."`
 	Dev     devCmd     `cmd:"" help:"Run two nodes that know each other, to try things out."`
 	Show    configCmd  `cmd:"" name:"config" help:"Print every setting with its value, source and meaning."`
-	User    userCmd    `cmd:"" help:"People: create, list, show, role, password, suspend, unsuspend."`
+	User    userCmd    `cmd:"" help:"People and their accounts, here and, to suspend or silence them, elsewhere."`
 	Coop    coopCmd    `cmd:"" help:"Co-ops and who has which role in them."`
 	Invite  inviteCmd  `cmd:"" help:"Invitations."`
 	Token   tokenCmd   `cmd:"" help:"Access tokens for apps and scripts."`
-	Post    postCmd    `cmd:"" help:"Publish, list, edit and delete posts."`
+	Post    postCmd    `cmd:"" help:"Publish posts and answer those of others: like, boost, vote, keep, pin."`
 	Media   mediaCmd   `cmd:"" help:"Pictures: usage, prune, list, describe."`
-	Follow  followCmd  `cmd:"" help:"Follow somebody, or list who follows whom."`
-	Queue   queueCmd   `cmd:"" help:"Deliveries that wait, fail or are given up."`
+	Follow  followCmd  `cmd:"" help:"Follow somebody, answer who asks to follow, or list who follows whom."`
+	Block   blockCmd   `cmd:"" help:"Whom a person or co-op wants nothing to do with."`
+	Mute    muteCmd    `cmd:"" help:"Whom a person or co-op does not want to read."`
+	Domain  domainCmd  `cmd:"" help:"Servers to block, silence or allow."`
+	Report  reportCmd  `cmd:"" help:"Complaints: list, show, resolve, create."`
+	Queue   queueCmd   `cmd:"" help:"Deliveries and jobs that wait, fail or are given up."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this version."`
 	Doctor  doctorCmd  `cmd:"" help:"Look for what is wrong with this node."`
 	Keys    keysCmd    `cmd:"" help:"Signing keys."`
@@ -133,7 +138,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // fail prints one line.
 func fail(stderr io.Writer, err error, code int) int {
-	fmt.Fprintln(stderr, "planet: "+strings.Join(strings.Fields(err.Error()), " "))
+	fmt.Fprintln(stderr, "planet: "+strings.Join(strings.Fields(printable(err.Error())), " "))
 	return code
 }
 
@@ -186,9 +191,20 @@ type table struct{ w *tabwriter.Writer }
 
 func (t *table) row(cells ...string) {
 	for i, cell := range cells {
-		cells[i] = strings.NewReplacer("\t", " ", "\n", " ", "\r", " ").Replace(cell)
+		cells[i] = printable(cell)
 	}
 	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+}
+
+// printable makes text of others one line that can do nothing to a terminal: control characters and those that turn the
+// direction of writing become spaces.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 func (t *table) flush() error { return t.w.Flush() }

@@ -148,13 +148,41 @@ func (c *app) actor(db *storage.DB, name string) (*storage.Actor, error) {
 	return a, err
 }
 
+// anyone finds an actor here or elsewhere by handle or address. Who is known is found without asking her server, which may be
+// away, blocked, or no more.
+func (c *app) anyone(n *activitypub.Node, whom string) (*storage.Actor, error) {
+	var a *storage.Actor
+	err := storage.ErrNotFound
+	if name, host, at := strings.Cut(strings.TrimPrefix(whom, "@"), "@"); strings.Contains(whom, "://") {
+		a, err = n.DB.ActorByIRI(c.ctx, storage.IRI(whom))
+	} else if at && host != n.Host {
+		a, err = n.DB.ActorByHandle(c.ctx, name, host)
+	}
+	if err == nil && a.DeletedAt == nil || err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return a, err
+	}
+	return n.Resolve(c.ctx, whom)
+}
+
 // user finds a person of this node by name.
 func (c *app) user(db *storage.DB, name string) (*storage.User, error) {
 	u, err := db.UserByName(c.ctx, strings.TrimPrefix(name, "@"))
+	if err == nil {
+		var gone bool
+		if gone, err = c.gone(db, u); err == nil && gone {
+			err = storage.ErrNotFound
+		}
+	}
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("no person on this node is called %q", name)
 	}
 	return u, err
+}
+
+// gone reports whether a person's account was deleted; her row stays, so that nobody else gets her name.
+func (c *app) gone(db *storage.DB, u *storage.User) (bool, error) {
+	a, err := db.ActorByID(c.ctx, u.ActorID)
+	return err == nil && a.DeletedAt != nil, err
 }
 
 // coop finds a co-op of this node by name.

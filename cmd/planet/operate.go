@@ -157,6 +157,12 @@ func (c *app) examine() []symptom {
 	} else {
 		note("deliveries", err, "none were given up")
 	}
+	js, err := db.DeadJobs(c.ctx, 1000)
+	if err == nil && len(js) > 0 {
+		warn("jobs", fmt.Sprintf("%d were given up: see planet queue jobs --dead", len(js)))
+	} else {
+		note("jobs", err, "none were given up")
+	}
 	if c.running(db.Now()) {
 		note("node", nil, "running")
 	} else {

@@ -20,8 +20,15 @@ type userCmd struct {
 	Role      userRoleCmd      `cmd:"" help:"Change what a person may do on the node."`
 	Profile   profileCmd       `cmd:"" help:"Change how a person looks to others."`
 	Password  userPasswordCmd  `cmd:"" help:"Give a person a new password."`
-	Suspend   userSuspendCmd   `cmd:"" help:"Keep a person from signing in and acting."`
+	Suspend   userSuspendCmd   `cmd:"" help:"Keep a person from signing in and acting, a co-op from acting, or have nothing to do with somebody elsewhere."`
 	Unsuspend userUnsuspendCmd `cmd:"" help:"Take a suspension back."`
+	Silence   userSilenceCmd   `cmd:"" help:"Show what somebody says, here or elsewhere, to followers alone."`
+	Unsilence userUnsilenceCmd `cmd:"" help:"Take a silence back."`
+	Alias     userAliasCmd     `cmd:"" help:"Say under which other names somebody is known; a move from there may come here."`
+	Move      userMoveCmd      `cmd:"" help:"Send the followers of a person or co-op to an account elsewhere."`
+	Delete    userDeleteCmd    `cmd:"" help:"Delete a person's account for ever."`
+
+	Notifications notificationsCmd `cmd:"" help:"List what a person or co-op was told."`
 }
 
 // person is a user as --json prints one.
@@ -34,6 +41,8 @@ type person struct {
 	Role      string      `json:"role"`
 	Created   time.Time   `json:"created"`
 	Suspended *time.Time  `json:"suspended,omitempty"`
+	Silenced  *time.Time  `json:"silenced,omitempty"`
+	MovedTo   storage.IRI `json:"moved_to,omitempty"`
 	Coops     []coopRole  `json:"coops,omitempty"`
 	Password  string      `json:"password,omitempty"` // only when this command made it
 }
@@ -49,7 +58,7 @@ func (c *app) person(db *storage.DB, u *storage.User) (person, error) {
 		return person{}, err
 	}
 	return person{ID: u.ID, Name: u.Username, Handle: a.Handle(c.host()), IRI: a.IRI, Email: u.Email, Role: u.Role,
-		Created: u.CreatedAt, Suspended: u.SuspendedAt}, nil
+		Created: u.CreatedAt, Suspended: u.SuspendedAt, Silenced: a.SilencedAt, MovedTo: a.MovedTo}, nil
 }
 
 type userCreateCmd struct {
@@ -134,6 +143,11 @@ func (cmd userListCmd) Run(c *app) error {
 		}
 		people := make([]person, 0, len(users))
 		for i := range users {
+			if gone, err := c.gone(db, &users[i]); err != nil {
+				return err
+			} else if gone {
+				continue
+			}
 			p, err := c.person(db, &users[i])
 			if err != nil {
 				return err
@@ -191,6 +205,12 @@ func (cmd userShowCmd) Run(c *app) error {
 		if p.Suspended != nil {
 			t.row("suspended", stamp(p.Suspended))
 		}
+		if p.Silenced != nil {
+			t.row("silenced", stamp(p.Silenced))
+		}
+		if p.MovedTo != "" {
+			t.row("moved to", string(p.MovedTo))
+		}
 		for _, r := range p.Coops {
 			t.row("co-op "+r.Coop, strings.Join(r.Roles, ", "))
 		}
@@ -199,21 +219,19 @@ func (cmd userShowCmd) Run(c *app) error {
 }
 
 // change alters one user in one transaction and records it as the operator's act.
-func (c *app) change(name, kind string, f func(tx *storage.DB, u *storage.User) error) error {
-	return c.withDB(func(db *storage.DB) error {
-		return db.Transaction(c.ctx, func(tx *storage.DB) error {
-			u, err := c.user(tx, name)
-			if err != nil {
-				return err
-			}
-			if err := f(tx, u); err != nil {
-				return err
-			}
-			if err := tx.UpdateUser(c.ctx, u); err != nil {
-				return err
-			}
-			return tx.RecordAct(c.ctx, &storage.Act{ActorID: u.ActorID, Kind: kind})
-		})
+func (c *app) change(db *storage.DB, name, kind string, f func(tx *storage.DB, u *storage.User) error) error {
+	return db.Transaction(c.ctx, func(tx *storage.DB) error {
+		u, err := c.user(tx, name)
+		if err != nil {
+			return err
+		}
+		if err := f(tx, u); err != nil {
+			return err
+		}
+		if err := tx.UpdateUser(c.ctx, u); err != nil {
+			return err
+		}
+		return tx.RecordAct(c.ctx, &storage.Act{ActorID: u.ActorID, Kind: kind})
 	})
 }
 
@@ -225,9 +243,11 @@ type userRoleCmd struct {
 func (userRoleCmd) Help() string { return "Example: planet user role ana moderator" }
 
 func (cmd userRoleCmd) Run(c *app) error {
-	err := c.change(cmd.Name, "user.role", func(tx *storage.DB, u *storage.User) error {
-		u.Role = cmd.Role
-		return c.keepsOwner(tx, u)
+	err := c.withDB(func(db *storage.DB) error {
+		return c.change(db, cmd.Name, "user.role", func(tx *storage.DB, u *storage.User) error {
+			u.Role = cmd.Role
+			return c.keepsOwner(tx, u)
+		})
 	})
 	if err == nil {
 		c.say("%s is now %s", cmd.Name, cmd.Role)
@@ -277,9 +297,11 @@ func (cmd userPasswordCmd) Run(c *app) error {
 	if err != nil {
 		return err
 	}
-	err = c.change(cmd.Name, "user.password", func(_ *storage.DB, u *storage.User) error {
-		u.PasswordHash = hash
-		return nil
+	err = c.withDB(func(db *storage.DB) error {
+		return c.change(db, cmd.Name, "user.password", func(_ *storage.DB, u *storage.User) error {
+			u.PasswordHash = hash
+			return nil
+		})
 	})
 	switch {
 	case err != nil:
@@ -290,45 +312,4 @@ func (cmd userPasswordCmd) Run(c *app) error {
 		c.say("%s has a new password", cmd.Name)
 	}
 	return nil
-}
-
-type userSuspendCmd struct {
-	Name string `arg:"" help:"Whom."`
-}
-
-func (userSuspendCmd) Help() string { return "Example: planet user suspend ana" }
-
-func (cmd userSuspendCmd) Run(c *app) error {
-	err := c.change(cmd.Name, "user.suspend", func(tx *storage.DB, u *storage.User) error {
-		if u.SuspendedAt != nil {
-			return fmt.Errorf("%s is suspended already", u.Username)
-		}
-		now := tx.Now().UTC()
-		u.SuspendedAt = &now
-		return c.keepsOwner(tx, u)
-	})
-	if err == nil {
-		c.say("%s is suspended: she cannot sign in, and her tokens do not work", cmd.Name)
-	}
-	return err
-}
-
-type userUnsuspendCmd struct {
-	Name string `arg:"" help:"Whom."`
-}
-
-func (userUnsuspendCmd) Help() string { return "Example: planet user unsuspend ana" }
-
-func (cmd userUnsuspendCmd) Run(c *app) error {
-	err := c.change(cmd.Name, "user.unsuspend", func(_ *storage.DB, u *storage.User) error {
-		if u.SuspendedAt == nil {
-			return fmt.Errorf("%s is not suspended", u.Username)
-		}
-		u.SuspendedAt = nil
-		return nil
-	})
-	if err == nil {
-		c.say("%s may sign in again", cmd.Name)
-	}
-	return err
 }
