@@ -144,9 +144,12 @@ func (n *Node) applyVote(signer *storage.Actor, o object, place int) preparation
 	}
 }
 
-// owesTally lets the numbers of a poll of ours go out soon, once for all votes until then.
+// owesTally lets the numbers of a poll of ours go out: at once, or when they went out a moment ago, once for all votes until then.
 func (n *Node) owesTally(ctx context.Context, tx *storage.DB, p *storage.Post, poll *storage.Poll) error {
-	at := tx.Now().UTC().Add(tallyEvery)
+	at := tx.Now().UTC()
+	if poll.ToldAt != nil && at.Before(poll.ToldAt.Add(tallyEvery)) {
+		at = poll.ToldAt.Add(tallyEvery)
+	}
 	if poll.EndsAt != nil && at.After(*poll.EndsAt) {
 		return nil // the job of its end tells them
 	}
@@ -171,9 +174,6 @@ func (n *Node) tally(ctx context.Context, post storage.ID) error {
 		now := tx.Now().UTC()
 		if poll.EndsAt != nil && !now.Before(*poll.EndsAt) && poll.ClosedAt == nil {
 			poll.ClosedAt = poll.EndsAt
-			if err := tx.SavePoll(ctx, poll); err != nil {
-				return err
-			}
 			voters, err := tx.Voters(ctx, post)
 			if err != nil {
 				return err
@@ -183,6 +183,10 @@ func (n *Node) tally(ctx context.Context, post storage.ID) error {
 					return err
 				}
 			}
+		}
+		poll.ToldAt = &now
+		if err := tx.SavePoll(ctx, poll); err != nil {
+			return err
 		}
 		return n.sendPost(ctx, tx, author, p, p.Mentions, "Update")
 	})

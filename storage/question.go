@@ -25,6 +25,7 @@ type Poll struct {
 	Voters   int64
 	EndsAt   *time.Time
 	ClosedAt *time.Time
+	ToldAt   *time.Time // of a poll of this node: when its numbers last went out
 }
 
 // Open reports whether votes still count.

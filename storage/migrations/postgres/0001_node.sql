@@ -257,7 +257,8 @@ CREATE TABLE polls (
   options   TEXT NOT NULL, -- JSON: names and votes
   voters    BIGINT NOT NULL,
   ends_at   TIMESTAMPTZ,
-  closed_at TIMESTAMPTZ
+  closed_at TIMESTAMPTZ,
+  told_at   TIMESTAMPTZ -- when its numbers last went out
 );
 
 CREATE TABLE votes (
