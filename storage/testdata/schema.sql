@@ -298,7 +298,8 @@ CREATE TABLE polls (
   options   TEXT NOT NULL, -- JSON: names and votes
   voters    INTEGER NOT NULL,
   ends_at   DATETIME,
-  closed_at DATETIME
+  closed_at DATETIME,
+  told_at   DATETIME -- when its numbers last went out
 );
 
 CREATE TABLE posts (
