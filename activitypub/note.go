@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"html"
+	"maps"
+	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -120,6 +123,11 @@ func (n *Node) noteFromWire(o object, raw []byte, author *storage.Actor) (*stora
 	content, language := o.text("content")
 	if len(content) > maxContent {
 		return nil, nil, problem(413, "content", "the content is longer than %d bytes", maxContent)
+	}
+	if language == "" { // Lemmy's and Mobilizon's words for it
+		if language = o.child("language").str("identifier"); language == "" || language == "und" {
+			language = o.str("inLanguage")
+		}
 	}
 	p := &storage.Post{
 		IRI: id, ActorID: author.ID, Type: o.kind(isNoteType), InReplyTo: n.usable(o.iri("inReplyTo")), Conversation: clip(string(o.iri("context")), 2048),
@@ -276,9 +284,35 @@ func (n *Node) attachmentFromWire(raw json.RawMessage) (storage.Attachment, bool
 		a.Name, _ = o.text("name")
 	}
 	a.Name = clip(plainText(a.Name), 10_000)
+	if a.MediaType == "" {
+		a.MediaType = clip(o.child("url").str("mediaType"), 100)
+	}
+	if a.MediaType == "" {
+		a.MediaType = guessedType(o, a.URL)
+	}
 	measuresFromWire(o, &a)
 	_, err := n.Client.parseIRI(a.URL)
 	return a, err == nil
+}
+
+// endings are the media that the end of an address tells.
+var endings = map[string]string{
+	".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp", ".avif": "image/avif",
+	".mp4": "video/mp4", ".webm": "video/webm", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".oga": "audio/ogg", ".opus": "audio/ogg", ".flac": "audio/flac",
+}
+
+// guessedType is what an attachment is that does not say so: what the end of its address tells, else, of a link, a page
+// (Lemmy's links to pictures and to pages are written alike).
+func guessedType(o object, address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	kind := endings[strings.ToLower(path.Ext(u.Path))]
+	if kind == "" && o.kind(nil) == "Link" {
+		kind = "text/html"
+	}
+	return kind
 }
 
 // arrival is a post of another server that was read, before it is kept.
@@ -389,7 +423,7 @@ func (n *Node) applyCreate(signer *storage.Actor) preparation {
 			case isVote(o) && n.isOurs(o.iri("inReplyTo")):
 				do, err = n.applyVote(signer, o, i)(ctx, act)
 			default:
-				do, err = n.applyCreateNote(ctx, signer, o, raw)
+				do, err = n.applyCreateNote(ctx, signer, act, o, raw)
 			}
 			if err != nil {
 				return nil, err
@@ -422,8 +456,18 @@ func (n *Node) applyCreateByName(ctx context.Context, signer *storage.Actor, act
 	}, nil
 }
 
-func (n *Node) applyCreateNote(ctx context.Context, signer *storage.Actor, o object, raw []byte) (effect, error) {
-	a, err := n.readArrival(ctx, o, raw, signer)
+// addressed gives an object that says of nobody that it is for her the addresses of its activity: some servers write them there alone.
+func addressed(o object, act *Activity) object {
+	if len(o.audience()) > 0 {
+		return o
+	}
+	o = maps.Clone(o)
+	o["to"], o["cc"] = act.top["to"], act.top["cc"]
+	return o
+}
+
+func (n *Node) applyCreateNote(ctx context.Context, signer *storage.Actor, act *Activity, o object, raw []byte) (effect, error) {
+	a, err := n.readArrival(ctx, addressed(o, act), raw, signer)
 	if err != nil || !a.related {
 		return nothing, err
 	}
@@ -456,7 +500,7 @@ func (n *Node) keepNew(ctx context.Context, tx *storage.DB, a *arrival) error {
 // applyUpdateNote keeps an edit of a post that is here.
 func (n *Node) applyUpdateNote(signer *storage.Actor) preparation {
 	return func(ctx context.Context, act *Activity) (effect, error) {
-		a, err := n.readArrival(ctx, act.inner, act.top["object"], signer)
+		a, err := n.readArrival(ctx, addressed(act.inner, act), act.top["object"], signer)
 		if err != nil {
 			return nil, err
 		}

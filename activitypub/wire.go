@@ -71,6 +71,9 @@ var (
 	}
 )
 
+// maxLanguages of one text are looked at.
+const maxLanguages = 100
+
 // arrays are the properties that are lists on the wire even when they hold one value: Mastodon and others need that.
 var arrays = []string{"to", "cc", "tag", "attachment", "items", "orderedItems", "oneOf", "anyOf"}
 
@@ -235,23 +238,59 @@ func (o object) kind(known func(string) bool) string {
 	return first
 }
 
-// text reads a natural-language property (AS2 §4.7): the plain one, else the first of its map; and the language.
+// text reads a natural-language property (AS2 §4.7) and its language: the plain one, or, without that, the first of its map that
+// says something. The map may have the plain one in other words; if it has one language alone, that is meant all the same.
 func (o object) text(key string) (value, language string) {
 	value = o.str(key)
-	var m map[string]string
-	_ = json.Unmarshal(o[key+"Map"], &m)
-	for l, v := range m {
-		if value == "" || v == value {
-			return v, l
+	only := ""
+	texts := o.languages(key + "Map")
+	for _, t := range texts {
+		if t.text != "" && (value == "" || t.text == value) {
+			value, only = t.text, t.language
+			break
+		}
+		if len(texts) == 1 {
+			only = t.language
 		}
 	}
-	return value, ""
+	if strings.EqualFold(only, "und") { // BCP 47 for unknown
+		only = ""
+	}
+	return value, only
 }
+
+// inLanguage is one text of a language map.
+type inLanguage struct{ language, text string }
+
+// languages reads a language map in the order in which it was written: its author put the main language first.
+func (o object) languages(key string) []inLanguage {
+	var out []inLanguage
+	d := json.NewDecoder(bytes.NewReader(o[key]))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil
+	}
+	for d.More() && len(out) < maxLanguages {
+		name, err := d.Token()
+		var raw json.RawMessage
+		if err != nil || d.Decode(&raw) != nil {
+			return out
+		}
+		var text string
+		if json.Unmarshal(raw, &text) == nil {
+			out = append(out, inLanguage{fmt.Sprint(name), text})
+		}
+	}
+	return out
+}
+
+// timeLayouts are the ways in which servers write an xsd:dateTime: without seconds, without a zone (which is UTC then), with the zone of
+// ISO 8601's short form, with a space, or as a day.
+var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", time.DateOnly}
 
 // time reads an xsd:dateTime, and reports whether there was one.
 func (o object) time(key string) (time.Time, bool) {
 	s := o.str(key)
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05"} {
+	for _, layout := range timeLayouts {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC(), true
 		}
