@@ -16,6 +16,9 @@ func blockToWire(b *storage.Block, actor, target storage.IRI) map[string]any {
 // applyBlock ends what was between the sender and one of ours, and keeps it from beginning again.
 func (n *Node) applyBlock(signer *storage.Actor) preparation {
 	return func(ctx context.Context, act *Activity) (effect, error) {
+		if from := act.top.iri("target"); from != "" && from != signer.IRI {
+			return nothing, nil // a ban from a group or a server (Lemmy), by one who looks after it: nothing between the two
+		}
 		target, err := n.DB.ActorByIRI(ctx, act.Object)
 		if errors.Is(err, storage.ErrNotFound) || err == nil && (!target.Local() || target.DeletedAt != nil) {
 			return nothing, nil // a ban from a group elsewhere, say

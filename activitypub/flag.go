@@ -19,6 +19,9 @@ func (n *Node) applyFlag(signer *storage.Actor) preparation {
 	return func(ctx context.Context, act *Activity) (effect, error) {
 		r := &storage.Report{IRI: act.ID, ReporterID: signer.ID}
 		text, _ := act.top.text("content")
+		if text == "" { // Lemmy's word for it
+			text, _ = act.top.text("summary")
+		}
 		r.Comment = clip(plainText(text), maxReportRunes)
 		for _, i := range act.top.iris("object") {
 			if !n.isOurs(i) {
