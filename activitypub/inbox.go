@@ -82,6 +82,9 @@ func (n *Node) receive(r *http.Request) error {
 	if signer, err = n.standing(r.Context(), signer); err != nil {
 		return err
 	}
+	if onBehalf, err := n.onBehalf(r.Context(), act); err != nil || onBehalf {
+		return err
+	}
 	f, err := n.gather(r.Context(), signer, act)
 	if err != nil {
 		return err
@@ -185,6 +188,36 @@ func (n *Node) lookAtOrigin(ctx context.Context, act *Activity) (bool, error) {
 		return false, nil
 	}
 	n.count("forwarded." + act.Type)
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		return enqueue(ctx, tx, jobFetch, string(act.Object), time.Time{}, work{Object: act.Object})
+	})
+	n.Wake()
+	return true, err
+}
+
+// onBehalf is for what a person says in the name of a group of her server (Mobilizon). Her signature is not the group's word for it:
+// it is looked at where it is, if somebody here follows the group.
+func (n *Node) onBehalf(ctx context.Context, act *Activity) (bool, error) {
+	o := act.inner
+	if act.Type != "Create" && act.Type != "Update" || o == nil || !isNoteType(o.kind(isNoteType)) || o.iri("actor") != act.Actor {
+		return false, nil
+	}
+	owner := ownerOf(o)
+	if owner == "" || owner == act.Actor || !sameOrigin(string(owner), string(act.Actor)) || !sameOrigin(string(act.Object), string(act.Actor)) {
+		return false, nil
+	}
+	group, err := n.DB.ActorByIRI(ctx, owner)
+	if errors.Is(err, storage.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil || group.Type != storage.Group {
+		return false, err
+	}
+	followed, err := n.DB.FollowedLocally(ctx, group.ID)
+	if err != nil || !followed {
+		return err == nil, err
+	}
+	n.count("onbehalf." + act.Type)
 	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		return enqueue(ctx, tx, jobFetch, string(act.Object), time.Time{}, work{Object: act.Object})
 	})
