@@ -456,7 +456,10 @@ func safeHref(s string) (href, host string, ok bool) {
 	return href, host, true
 }
 
-// showsHost reports whether a text begins with the host, as people write addresses.
+// handleName is the name of a handle that cannot be taken for a host.
+var handleName = regexp.MustCompile(`^@?[a-z0-9_-]{1,60}$`)
+
+// showsHost reports whether a text begins with the host, as people write addresses and handles.
 func showsHost(text, host string) bool {
 	text = strings.ToLower(strings.TrimSpace(text))
 	text = strings.TrimPrefix(strings.TrimPrefix(text, "https://"), "http://")
@@ -465,6 +468,9 @@ func showsHost(text, host string) bool {
 	}
 	if len(text) > 300 {
 		return false
+	}
+	if i := strings.LastIndexByte(text, '@'); i >= 0 && handleName.MatchString(text[:i]) {
+		text = text[i+1:] // a handle shows its host
 	}
 	shown, err := normaliseHost(strings.TrimSuffix(text, "…"))
 	return err == nil && strings.TrimPrefix(shown, "www.") == strings.TrimPrefix(host, "www.")
