@@ -216,19 +216,22 @@ func (n *Node) displayURL(o object, id storage.IRI) string {
 	return string(id)
 }
 
+// imageOf finds a picture and its text: of an Image, of the first of several, or of an address alone.
 func (n *Node) imageOf(o object, key string) (address, alt string) {
-	img := o.child(key)
-	if img == nil {
-		return "", ""
+	for _, raw := range o.list(key) {
+		img := parseObject(raw)
+		if address = string(img.iri("url")); address == "" && img.kind(nil) != "Image" {
+			address = string(iriOf(raw))
+		}
+		if _, err := n.Client.parseIRI(address); err != nil {
+			continue
+		}
+		if alt = img.str("summary"); alt == "" {
+			alt, _ = img.text("name")
+		}
+		return address, clip(plainText(alt), 1500)
 	}
-	address = string(img.iri("url"))
-	if _, err := n.Client.parseIRI(address); err != nil {
-		return "", ""
-	}
-	if alt = img.str("summary"); alt == "" {
-		alt = img.str("name")
-	}
-	return address, clip(plainText(alt), 1500)
+	return "", ""
 }
 
 // fetchActor asks another server for an actor and stores it with its keys.
