@@ -176,15 +176,15 @@ func TestFLO175PoisonIsGivenUp(t *testing.T) {
 	net.Forgive("panic in a delivery")
 	rye := net.Node("rye.example")
 	baker := rye.Coop(rye.Person("nuria"), "baker")
-	tries, taken := 0, 0
+	var tries, taken atomic.Int64
 	farFollowers(t, net, rye, baker.Actor, 1, func(int) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			if bytes.Contains(body, []byte("poison")) {
-				tries++
+				tries.Add(1)
 				panic("poison")
 			}
-			taken++
+			taken.Add(1)
 			w.WriteHeader(http.StatusAccepted)
 		})
 	})
@@ -195,8 +195,8 @@ func TestFLO175PoisonIsGivenUp(t *testing.T) {
 		net.Sleep(16 * time.Hour) // five tries within the three days that a delivery lives
 	}
 	net.Deliver()
-	if tries != 5 || taken != 10 {
-		t.Errorf("the poison was tried %d times, want 5; %d of the other 10 went out", tries, taken)
+	if tries.Load() != 5 || taken.Load() != 10 {
+		t.Errorf("the poison was tried %d times, want 5; %d of the other 10 went out", tries.Load(), taken.Load())
 	}
 	dead, err := rye.DB.Deliveries(t.Context(), storage.DeliveryDead, 10)
 	if err != nil || len(dead) != 1 || !strings.Contains(dead[0].LastError, "panic") {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,11 +155,12 @@ func TestREL316AHostThatFailsForAWeekIsAskedOnceADay(t *testing.T) {
 	net := aptest.New(t, "rye.example")
 	rye := net.Node("rye.example")
 	baker := rye.Coop(rye.Person("nuria"), "baker")
-	tries, up := 0, false
+	var tries atomic.Int64
+	var up atomic.Bool
 	farFollowers(t, net, rye, baker.Actor, 1, func(int) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			tries++
-			if !up {
+			tries.Add(1)
+			if !up.Load() {
 				w.WriteHeader(http.StatusBadGateway)
 				return
 			}
@@ -174,15 +176,15 @@ func TestREL316AHostThatFailsForAWeekIsAskedOnceADay(t *testing.T) {
 	if err != nil || h.UnavailableAt == nil {
 		t.Fatalf("after nine days of failures the host is %+v, %v; want unavailable", h, err)
 	}
-	before := tries
+	before := tries.Load()
 	for range 24 {
 		net.Deliver()
 		net.Sleep(time.Hour)
 	}
-	if tries > before+2 {
-		t.Errorf("an unavailable host was tried %d times in a day", tries-before)
+	if n := tries.Load() - before; n > 2 {
+		t.Errorf("an unavailable host was tried %d times in a day", n)
 	}
-	up = true
+	up.Store(true)
 	net.Sleep(25 * time.Hour)
 	net.Deliver()
 	if h, err = rye.DB.HostByName(t.Context(), "h000.example"); err != nil || h.UnavailableAt != nil {
@@ -246,11 +248,11 @@ func TestREL318TheClockJumps(t *testing.T) {
 		t.Run(jump.String(), func(t *testing.T) {
 			net, rye, baker, ann := stage(t)
 			befriend(t, net, ann, baker.Actor)
-			tries := 0
-			up := false
+			var tries atomic.Int64
+			var up atomic.Bool
 			net.Serve("far.example", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				tries++
-				if !up {
+				tries.Add(1)
+				if !up.Load() {
 					w.WriteHeader(http.StatusServiceUnavailable)
 					return
 				}
@@ -261,16 +263,16 @@ func TestREL318TheClockJumps(t *testing.T) {
 				rye.Say(baker, fmt.Sprint("post ", i))
 			}
 			net.Deliver()
-			if tries > posts {
-				t.Fatalf("%d tries of %d deliveries before the jump", tries, posts)
+			if n := tries.Load(); n > posts {
+				t.Fatalf("%d tries of %d deliveries before the jump", n, posts)
 			}
-			before := tries
+			before := tries.Load()
 			net.Sleep(jump)
 			net.Deliver()
-			if got := tries - before; got > posts {
+			if got := tries.Load() - before; got > posts {
 				t.Errorf("%d tries of %d deliveries right after the jump", got, posts)
 			}
-			up = true
+			up.Store(true)
 			for range 4 {
 				net.Sleep(45 * time.Minute)
 				net.Deliver()
