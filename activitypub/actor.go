@@ -228,7 +228,7 @@ func (n *Node) imageOf(o object, key string) (address, alt string) {
 	if alt = img.str("summary"); alt == "" {
 		alt = img.str("name")
 	}
-	return address, clip(plainText(alt), 1500)
+	return address, clip(verbatim(alt), 1500)
 }
 
 // fetchActor asks another server for an actor and stores it with its keys.

@@ -275,7 +275,7 @@ func (n *Node) attachmentFromWire(raw json.RawMessage) (storage.Attachment, bool
 	if a.Name == "" {
 		a.Name, _ = o.text("name")
 	}
-	a.Name = clip(plainText(a.Name), 10_000)
+	a.Name = clip(verbatim(a.Name), 10_000)
 	measuresFromWire(o, &a)
 	_, err := n.Client.parseIRI(a.URL)
 	return a, err == nil
