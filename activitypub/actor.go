@@ -229,7 +229,7 @@ func (n *Node) imageOf(o object, key string) (address, alt string) {
 		if alt = img.str("summary"); alt == "" {
 			alt, _ = img.text("name")
 		}
-		return address, clip(plainText(alt), 1500)
+		return address, clip(verbatim(alt), 1500)
 	}
 	return "", ""
 }

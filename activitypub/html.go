@@ -521,6 +521,10 @@ func clean(s string) string {
 	}, s)
 }
 
+// verbatim is a text that is no HTML on the wire, such as the description of a picture or an answer of a poll (ActivityStreams 2.0,
+// name): its < and & mean themselves.
+func verbatim(s string) string { return strings.TrimSpace(clean(strings.ToValidUTF8(s, "\uFFFD"))) }
+
 // PlainText is what a post or a profile says, without its markup.
 func PlainText(html string) string { return plainText(html) }
 

@@ -283,7 +283,7 @@ func (n *Node) attachmentFromWire(raw json.RawMessage) (storage.Attachment, bool
 	if a.Name == "" {
 		a.Name, _ = o.text("name")
 	}
-	a.Name = clip(plainText(a.Name), 10_000)
+	a.Name = clip(verbatim(a.Name), 10_000)
 	if a.MediaType == "" {
 		a.MediaType = clip(o.child("url").str("mediaType"), 100)
 	}

@@ -83,7 +83,7 @@ func pollFromWire(o object, now time.Time) *storage.Poll {
 	for _, raw := range options[:min(len(options), maxForeignOptions)] {
 		c := parseObject(raw)
 		name, _ := c.text("name")
-		if name = clip(plainText(name), 500); name == "" {
+		if name = clip(verbatim(name), 500); name == "" {
 			continue
 		}
 		p.Options = append(p.Options, storage.PollOption{Name: name, Votes: c.child("replies").number("totalItems")})

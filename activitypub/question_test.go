@@ -130,7 +130,7 @@ func TestAPollOfAnotherServerAndItsNumbers(t *testing.T) {
 	must(t, err)
 	net.Deliver()
 	vote := lastOf(t, peer, "Create")["object"].(map[string]any)
-	want(t, "the vote's name", vote["name"], any("yes"))
+	want(t, "the vote's name, to the letter", vote["name"], any("<b>yes</b>"))
 	want(t, "the vote has no words", vote["content"], nil)
 	for i, u := range []struct {
 		yes, no int
@@ -144,6 +144,6 @@ func TestAPollOfAnotherServerAndItsNumbers(t *testing.T) {
 	}
 	got, err := rye.DB.PollOf(t.Context(), p.ID)
 	must(t, err)
-	want(t, "the numbers", fmt.Sprint(got.Voters, got.Options), "5 [{yes 3} {no 2}]")
+	want(t, "the numbers", fmt.Sprint(got.Voters, got.Options), "5 [{<b>yes</b> 3} {no 2}]")
 	want(t, "edited", copyOf(t, rye, p.IRI).EditedAt == nil, true)
 }
