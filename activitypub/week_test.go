@@ -608,6 +608,7 @@ func (w *week) wantAgreement() {
 				fetched++
 			case said.gone:
 				w.t.Errorf("%s shows %s, which is gone: %s", host, iri, w.history(all, iri, host))
+			case text(p["visibility"]) == storage.Private && !w.readers(all[hostOf(iri)], said, host): // who follows no more is not told of an edit
 			case !strings.Contains(text(p["content"]), said.word):
 				w.t.Errorf("%s shows %s as it was before an edit: %s", host, iri, w.history(all, iri, host))
 			}
@@ -620,12 +621,15 @@ func (w *week) wantAgreement() {
 					continue
 				}
 				actor, post, iri := s.iri[id(row["actor_id"])], s.post[id(row[column])], text(row["iri"])
+				if w.said[storage.IRI(post)].gone { // and with it all that was done to it, wherever that is known
+					continue
+				}
 				at := hostOf(post)
 				if hostOf(actor) != host { // others say that she did
 					if !has(all[hostOf(actor)], table, iri) {
 						w.t.Errorf("%s: at %s %s is said to have done %s", table, host, actor, iri)
 					}
-				} else if at != host && !w.said[storage.IRI(post)].gone && !has(all[at], table, iri) && !lost[iri+" "+at] && !w.apart(all[at], actor, post) {
+				} else if at != host && !has(all[at], table, iri) && !lost[iri+" "+at] && !w.apart(all[at], actor, post) {
 					w.t.Errorf("%s: at %s %s does %s to %s, which %s does not know", table, host, actor, iri, post, at)
 				}
 			}
@@ -661,6 +665,16 @@ func (w *week) history(all map[string]*snapshot, post, host string) string {
 		}
 	}
 	return "\n\t" + strings.Join(out, "\n\t")
+}
+
+// readers reports whether somebody at a host follows the author of a post, or is named in it.
+func (w *week) readers(s *snapshot, said *saying, host string) bool {
+	there := func(table, column string, of int64) bool {
+		return slices.ContainsFunc(s.rows[table], func(r storagetest.Row) bool {
+			return id(r[column]) == of && hostOf(s.iri[id(r["actor_id"])]) == host
+		})
+	}
+	return there("follows", "target_id", int64(said.who.by.Actor.ID)) || there("mentions", "post_id", int64(said.id))
 }
 
 func has(s *snapshot, table, iri string) bool {
