@@ -193,6 +193,13 @@ func (n *Node) sendBoost(ctx context.Context, tx *storage.DB, actor, author *sto
 		}
 		inboxes = append(inboxes, inbox)
 	}
+	if undo { // also where nobody follows any more
+		told, err := tx.InboxesToldOf(ctx, b)
+		if err != nil {
+			return err
+		}
+		inboxes = append(inboxes, told...)
+	}
 	m := boostToWire(b, actor, author, p.IRI)
 	s := shipment{object: b.IRI, inboxes: inboxes, public: b.Visibility != storage.Private}
 	if undo {

@@ -290,7 +290,7 @@ func (n *Node) settle(d *storage.Delivery, h *storage.Host, res *Response, err e
 	} else {
 		n.hostFailed(h, now)
 	}
-	if final || d.Attempts >= maxAttempts || !reachable && now.Sub(d.CreatedAt) > deliveryLife {
+	if final || d.Attempts >= maxAttempts {
 		d.State = storage.DeliveryDead
 		return
 	}

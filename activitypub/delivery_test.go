@@ -2,6 +2,7 @@ package activitypub_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -332,4 +333,122 @@ func TestWhatWaitsForAnOlderDeliveryIsNotDue(t *testing.T) {
 		t.Fatalf("the edit is due (%v, %v): whoever delivers until nothing is due never ends", due, err)
 	}
 	net.Deliver()
+}
+
+// What the simulated week found, one by one.
+
+func TestADeletionIsToldToThoseWhoFollowNoMore(t *testing.T) {
+	net := aptest.New(t, "rye.example", "oak.example")
+	rye, oak := net.Node("rye.example"), net.Node("oak.example")
+	baker, ana := rye.Coop(rye.Person("nuria"), "baker"), oak.Person("ana")
+	follows(t, net, oak, ana, "@baker@rye.example")
+	p, private := rye.Say(baker, "one"), rye.Say(baker, "two")
+	other, err := rye.Publish(t.Context(), baker, activitypub.Draft{Text: "for followers", Visibility: storage.Private})
+	must(t, err)
+	net.Deliver()
+	must(t, oak.Unfollow(t.Context(), ana, "@baker@rye.example"))
+	net.Deliver()
+	net.Sleep(time.Minute)
+	must(t, rye.Delete(t.Context(), baker, p.ID))
+	for _, id := range []storage.ID{private.ID, other.ID} {
+		_, err := rye.Edit(t.Context(), baker, id, activitypub.Draft{Text: "edited"})
+		must(t, err)
+	}
+	net.Deliver()
+	for iri, want := range map[storage.IRI]string{p.IRI: "", private.IRI: "<p>edited</p>", other.IRI: "<p>for followers</p>"} {
+		got, err := oak.DB.PostByIRI(t.Context(), iri)
+		if err != nil || got.Content != want || (got.DeletedAt != nil) != (want == "") {
+			t.Errorf("oak shows %+v, %v; want %q", got, err, want)
+		}
+	}
+}
+
+func TestABoostTakenBackIsToldToThoseWhoFollowNoMore(t *testing.T) {
+	net := aptest.New(t, "rye.example", "oak.example")
+	rye, oak := net.Node("rye.example"), net.Node("oak.example")
+	baker, ana := rye.Coop(rye.Person("nuria"), "baker"), oak.Person("ana")
+	follows(t, net, oak, ana, "@baker@rye.example")
+	p := rye.Say(rye.Person("pau"), "hello")
+	b, err := rye.Boost(t.Context(), baker, p.ID, "")
+	must(t, err)
+	net.Deliver()
+	if _, err := oak.DB.PostByIRI(t.Context(), b.IRI); err != nil {
+		t.Fatal(err)
+	}
+	must(t, oak.Unfollow(t.Context(), ana, "@baker@rye.example"))
+	net.Deliver()
+	_, err = rye.Unboost(t.Context(), baker, p.ID)
+	must(t, err)
+	net.Deliver()
+	if got, err := oak.DB.PostByIRI(t.Context(), b.IRI); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("oak shows %+v, %v", got, err)
+	}
+}
+
+// A host is away for eight days. What waits for it is bounded, and what was given up and says what holds is told when it is
+// back, also by a node that was restarted meanwhile and hears of it first.
+func TestREL316WhatStillMattersGoesOutWhenTheHostIsBack(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		net := aptest.New(t, "rye.example", "oak.example")
+		rye, oak := net.Node("rye.example"), net.Node("oak.example")
+		baker, ana := rye.Coop(rye.Person("nuria"), "baker"), oak.Person("ana")
+		follows(t, net, oak, ana, "@baker@rye.example")
+		follows(t, net, rye, baker, "@ana@oak.example")
+		gone, old := rye.Say(baker, "gone"), rye.Say(baker, "old")
+		net.Deliver()
+		net.Away("oak.example", true)
+		must(t, rye.Delete(t.Context(), baker, gone.ID))
+		_, err := rye.Edit(t.Context(), baker, old.ID, activitypub.Draft{Text: "new"})
+		must(t, err)
+		must(t, rye.Unfollow(t.Context(), baker, "@ana@oak.example"))
+		var missed *storage.Post
+		for day := range 8 {
+			for range 10 {
+				missed = rye.Say(baker, fmt.Sprint("day ", day))
+				for range 2 {
+					net.Deliver()
+					net.Sleep(72 * time.Minute)
+				}
+			}
+			if waiting, err := rye.DB.Deliveries(t.Context(), storage.DeliveryQueued, 1000); err != nil || len(waiting) > 45 {
+				t.Fatalf("after %d days %d deliveries wait, %v", day, len(waiting), err)
+			}
+		}
+		h, err := rye.DB.HostByName(t.Context(), "oak.example")
+		if err != nil || h.UnavailableAt == nil {
+			t.Fatalf("%+v, %v", h, err)
+		}
+		net.Away("oak.example", false)
+		if restarted {
+			rye.Restart()
+			follows(t, net, oak, oak.Person("bo"), "@baker@rye.example") // oak signs something
+		} else {
+			net.Sleep(25 * time.Hour) // it is asked once a day
+			net.Deliver()
+		}
+		net.Deliver()
+		if p, err := oak.DB.PostByIRI(t.Context(), gone.IRI); err != nil || p.DeletedAt == nil {
+			t.Errorf("restarted %v: oak shows %q, %v", restarted, p.Content, err)
+		}
+		if p, err := oak.DB.PostByIRI(t.Context(), old.IRI); err != nil || p.Content != "<p>new</p>" {
+			t.Errorf("restarted %v: oak shows %q, %v", restarted, p.Content, err)
+		}
+		if n, err := oak.DB.CountFollowers(t.Context(), ana.Actor.ID); err != nil || n != 0 {
+			t.Errorf("ana has %d followers, %v", n, err)
+		}
+		if _, err := oak.DB.PostByIRI(t.Context(), missed.IRI); err != nil {
+			t.Errorf("the newest post did not come: %v", err)
+		}
+		posts, err := oak.DB.PostsBy(t.Context(), must2(oak.Resolve(t.Context(), "@baker@rye.example")).ID, []string{storage.Public}, storage.Page{Limit: 200})
+		if err != nil || len(posts) > 50 {
+			t.Errorf("%d posts came, %v: want those of the last days", len(posts), err)
+		}
+	}
+}
+
+func must2[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

@@ -714,6 +714,9 @@ func parseAddress(s string) (*url.URL, error) {
 		return bad("is not an address")
 	}
 	if !secure {
+		if strings.HasSuffix(authority, ":443") {
+			return bad("has the port of https")
+		}
 		host = strings.TrimSuffix(host, ":80")
 	}
 	u.Host = host

@@ -93,6 +93,7 @@ func (n *Node) verify(ctx context.Context, sig *signature) (*storage.Actor, erro
 	if err := sig.verify(key.public); err != nil {
 		return nil, problem(http.StatusUnauthorized, "signature", "the signature does not fit the key %s", sig.KeyID)
 	}
+	n.alive(ctx, key.owner)
 	return key.owner, nil
 }
 

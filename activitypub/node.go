@@ -102,6 +102,13 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	if err := n.found(ctx); err != nil {
 		return nil, err
 	}
+	down, err := n.DB.HostsDown(ctx, maxDown)
+	if err != nil {
+		return nil, err
+	}
+	for _, host := range down {
+		n.down[host] = true
+	}
 	if err := n.openGallery(ctx); err != nil {
 		return nil, err
 	}

@@ -617,6 +617,13 @@ func (n *Node) sendPost(ctx context.Context, tx *storage.DB, author *storage.Act
 			return err
 		}
 	}
+	if !asking {
+		reached, err := n.reached(ctx, tx, p, kind)
+		if err != nil {
+			return err
+		}
+		inboxes = append(inboxes, reached...)
+	}
 	var ids []storage.ID
 	for _, m := range named {
 		ids = append(ids, m.ActorID)
@@ -659,6 +666,30 @@ func (n *Node) sendPost(ctx context.Context, tx *storage.DB, author *storage.Act
 		delete(m, "published")
 	}
 	return n.send(ctx, tx, author, m, s)
+}
+
+// reached is where a post may be known beside those whom it is for now: wherever it was sent, though nobody there follows any
+// more, and where those are who like, share or answer it. They hear that it is gone, and of an edit when it is for everyone.
+func (n *Node) reached(ctx context.Context, tx *storage.DB, p *storage.Post, kind string) ([]storage.IRI, error) {
+	if kind != "Delete" && (kind != "Update" || p.Visibility != storage.Public && p.Visibility != storage.Unlisted) {
+		return nil, nil
+	}
+	inboxes, err := tx.InboxesToldOf(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	concerned, err := tx.InboxesConcerned(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range concerned {
+		if c.SharedInbox != "" && p.Visibility != storage.Direct {
+			inboxes = append(inboxes, c.SharedInbox)
+		} else {
+			inboxes = append(inboxes, c.Inbox)
+		}
+	}
+	return inboxes, nil
 }
 
 // ownPost finds a post that by's actor wrote, or ErrNotFound: what it shared is not its own.
@@ -765,13 +796,13 @@ func (n *Node) Delete(ctx context.Context, by By, id storage.ID) error {
 		if p.ActorID != by.Actor.ID || p.DeletedAt != nil || p.BoostOfID != nil {
 			return storage.ErrNotFound
 		}
-		if err := tx.DeletePost(ctx, id); err != nil {
-			return err
-		}
 		if err := record(ctx, tx, by, "post.delete", p.IRI); err != nil {
 			return err
 		}
-		return n.sendPost(ctx, tx, by.Actor, p, p.Mentions, "Delete")
+		if err := n.sendPost(ctx, tx, by.Actor, p, p.Mentions, "Delete"); err != nil {
+			return err
+		}
+		return tx.DeletePost(ctx, id)
 	})
 	n.Wake()
 	return err

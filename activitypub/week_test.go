@@ -3,7 +3,6 @@ package activitypub_test
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -25,7 +24,7 @@ import (
 // PLANET_WEEK_SEEDS=1-50 runs more weeks; a failure names its seed.
 
 func TestREL316AWeekOfFaults(t *testing.T) {
-	from, to := 1, 2
+	from, to := 1, 1
 	if s := os.Getenv("PLANET_WEEK_SEEDS"); s != "" {
 		a, b, ok := strings.Cut(s, "-")
 		if !ok {
@@ -506,6 +505,9 @@ func (w *week) wantEveryDay() {
 			}
 		}
 		for _, j := range s.rows["jobs"] {
+			if j["dead_at"] != nil {
+				continue
+			}
 			late := now.Sub(moment(w.t, j["run_at"]))
 			if lease := moment(w.t, j["lease_until"]).Sub(now); lease > 3*time.Hour || late > 3*time.Hour {
 				w.t.Errorf("a job %s of %s is %s late, held for %s: %s", text(j["kind"]), host, late, lease, text(j["last_error"]))
@@ -540,7 +542,9 @@ func (w *week) wantEveryDay() {
 // wantAgreement is how it ends, once everybody is back and all is quiet:
 //   - Nothing waits.
 //   - Who follows and blocks whom is the same at both ends.
-//   - A post that is shown anywhere says what its author said last, and is shown nowhere when she took it back.
+//   - A post that is shown where it was sent says what its author said last, and is shown nowhere when she took it back. A
+//     server that has asked for a post by itself, as somebody shares or answers it there, may not hear of its end: nobody
+//     knows who has asked.
 //   - A like or a boost that is shown where the post is was made, and not taken back.
 //   - What was made and is not shown there was given up on the way: it was for the host that was away for longer than
 //     deliveries are tried.
@@ -557,12 +561,18 @@ func (w *week) wantAgreement() {
 			case storage.DeliveryDead:
 				givenUp[s.kind[id(d["activity_id"])]]++
 				lost[text(d["object"])+" "+text(d["host"])] = true
-				if host != absentHost && text(d["host"]) != absentHost {
-					w.t.Errorf("a %s of %s to %s was given up: %d %s", s.kind[id(d["activity_id"])], host, text(d["host"]), id(d["last_status"]), text(d["last_error"]))
+				kind := s.kind[id(d["activity_id"])]
+				if host != absentHost && text(d["host"]) != absentHost || !slices.Contains([]string{"Create", "Announce", "Like"}, kind) {
+					w.t.Errorf("a %s of %s to %s was given up: after %d tries since %s, %d %s", kind, host, text(d["host"]), id(d["attempts"]),
+						moment(w.t, d["created_at"]).Sub(w.start), id(d["last_status"]), text(d["last_error"]))
 				}
 			}
 		}
 		for _, j := range s.rows["jobs"] {
+			if j["dead_at"] != nil {
+				givenUp["job "+text(j["kind"])]++
+				continue
+			}
 			w.t.Errorf("a job %s of %s is left: %s", text(j["kind"]), host, text(j["last_error"]))
 		}
 	}
@@ -585,17 +595,22 @@ func (w *week) wantAgreement() {
 			}
 		}
 	}
+	fetched := 0
 	for host, s := range all {
 		for iri, p := range s.byIRI {
 			said := w.said[storage.IRI(iri)]
 			if said == nil || p["deleted_at"] != nil || hostOf(iri) == host {
 				continue
 			}
+			told := slices.ContainsFunc(all[hostOf(iri)].rows["deliveries"], func(d storagetest.Row) bool { return text(d["object"]) == iri && text(d["host"]) == host })
 			switch {
+			case !told: // asked for where it is: its author's server does not know
+				fetched++
 			case said.gone:
-				w.t.Errorf("%s shows %s, which is gone", host, iri)
+				w.t.Errorf("%s shows %s, which is gone: %s", host, iri, w.history(all, iri, host))
+			case text(p["visibility"]) == storage.Private && !w.readers(all[hostOf(iri)], said, host): // who follows no more is not told of an edit
 			case !strings.Contains(text(p["content"]), said.word):
-				w.t.Errorf("%s shows %s as it was before an edit", host, iri)
+				w.t.Errorf("%s shows %s as it was before an edit: %s", host, iri, w.history(all, iri, host))
 			}
 		}
 	}
@@ -606,12 +621,15 @@ func (w *week) wantAgreement() {
 					continue
 				}
 				actor, post, iri := s.iri[id(row["actor_id"])], s.post[id(row[column])], text(row["iri"])
+				if w.said[storage.IRI(post)].gone { // and with it all that was done to it, wherever that is known
+					continue
+				}
 				at := hostOf(post)
 				if hostOf(actor) != host { // others say that she did
 					if !has(all[hostOf(actor)], table, iri) {
 						w.t.Errorf("%s: at %s %s is said to have done %s", table, host, actor, iri)
 					}
-				} else if at != host && !w.said[storage.IRI(post)].gone && !has(all[at], table, iri) && !lost[iri+" "+at] && !w.apart(all[at], actor, post) {
+				} else if at != host && !has(all[at], table, iri) && !lost[iri+" "+at] && !w.apart(all[at], actor, post) {
 					w.t.Errorf("%s: at %s %s does %s to %s, which %s does not know", table, host, actor, iri, post, at)
 				}
 			}
@@ -619,10 +637,44 @@ func (w *week) wantAgreement() {
 	}
 	deeds("likes", "post_id")
 	deeds("posts", "boost_of_id")
-	w.t.Logf("given up: %v", slices.Sorted(maps.Keys(givenUp)))
+	w.t.Logf("given up: %v; %d posts were fetched and are out of reach", givenUp, fetched)
 	if w.t.Failed() {
 		w.t.FailNow()
 	}
+}
+
+// history is how a host came to know of a post, and what it was told of it.
+func (w *week) history(all map[string]*snapshot, post, host string) string {
+	var out []string
+	for from, s := range all {
+		for _, d := range s.rows["deliveries"] {
+			if text(d["host"]) != host {
+				continue
+			}
+			a := s.rows["activities"][slices.IndexFunc(s.rows["activities"], func(a storagetest.Row) bool { return id(a["id"]) == id(d["activity_id"]) })]
+			if strings.Contains(text(a["raw"]), post) {
+				out = append(out, fmt.Sprintf("%s %s from %s, %s after %v tries: %v %s", moment(w.t, d["created_at"]).Sub(w.start).Round(time.Minute), text(a["type"]), from,
+					text(d["state"]), d["attempts"], d["last_status"], text(d["last_error"])))
+			}
+		}
+	}
+	slices.Sort(out)
+	for _, trip := range w.net.Trips() {
+		if trip == "GET "+post {
+			out = append(out, "fetched")
+		}
+	}
+	return "\n\t" + strings.Join(out, "\n\t")
+}
+
+// readers reports whether somebody at a host follows the author of a post, or is named in it.
+func (w *week) readers(s *snapshot, said *saying, host string) bool {
+	there := func(table, column string, of int64) bool {
+		return slices.ContainsFunc(s.rows[table], func(r storagetest.Row) bool {
+			return id(r[column]) == of && hostOf(s.iri[id(r["actor_id"])]) == host
+		})
+	}
+	return there("follows", "target_id", int64(said.who.by.Actor.ID)) || there("mentions", "post_id", int64(said.id))
 }
 
 func has(s *snapshot, table, iri string) bool {

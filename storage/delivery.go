@@ -207,13 +207,13 @@ func (db *DB) GiveUpDeliveries(ctx context.Context, host string, before time.Tim
 // what holds or holds no more, and a server that has not heard them goes on telling its people something untrue.
 var momentary = []string{"Create", "Announce", "Like"}
 
-// ReviveDeliveries makes due again what was given up because a host did not answer, but for what is momentary, and says how
-// many. What the host has refused stays refused.
+// ReviveDeliveries is for a host that is back: what still waits for it is due now, with all its tries, and so is what was given
+// up as the host did not answer, but for what is momentary. It says how many. What the host has refused stays refused.
 func (db *DB) ReviveDeliveries(ctx context.Context, host string) (n int64, err error) {
 	err = db.Transaction(ctx, func(tx *DB) error {
 		now := tx.Now().UTC()
-		r := tx.q(ctx).Model(&Delivery{}).Where(`state = 'dead' AND host = ? AND (last_status = 0 OR last_status >= 500)
-			AND activity_id NOT IN (SELECT id FROM activities WHERE local AND type IN ?)`, host, momentary).
+		r := tx.q(ctx).Model(&Delivery{}).Where(`host = ? AND (state = 'queued' AND lease_until <= ? OR state = 'dead' AND (last_status = 0 OR last_status >= 500)
+			AND activity_id NOT IN (SELECT id FROM activities WHERE local AND type IN ?))`, host, now, momentary).
 			Updates(map[string]any{"state": DeliveryQueued, "next_at": now, "created_at": now, "lease_until": now, "attempts": 0})
 		n = r.RowsAffected
 		return translate(r.Error)
@@ -293,11 +293,34 @@ func (db *DB) HostByName(ctx context.Context, name string) (*Host, error) {
 	return &h, translate(db.q(ctx).Where("host = ?", name).Take(&h).Error)
 }
 
+// HostsDown lists the servers that have not answered lately: their breaker is open, or they failed on several days. Those that failed last come first.
+func (db *DB) HostsDown(ctx context.Context, limit int) ([]string, error) {
+	var names []string
+	return names, translate(db.q(ctx).Model(&Host{}).Where("open_until IS NOT NULL OR failing_days > 1").Order("last_failure_at DESC").Limit(limit).Pluck("host", &names).Error)
+}
+
 // SaveHost writes what is known of a server.
 func (db *DB) SaveHost(ctx context.Context, h *Host) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		return translate(tx.q(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(h).Error)
 	})
+}
+
+// InboxesToldOf lists the inboxes that anything about a post of ours was sent to, or about a boost of it by one of ours.
+func (db *DB) InboxesToldOf(ctx context.Context, p *Post) ([]IRI, error) {
+	var is []IRI
+	err := db.q(ctx).Model(&Delivery{}).Where(`activity_id IN (SELECT id FROM activities WHERE local AND (object = ?
+		OR object IN (SELECT iri FROM posts WHERE boost_of_id = ?)))`, p.IRI, p.ID).Distinct("inbox").Order("inbox").Pluck("inbox", &is).Error
+	return is, translate(err)
+}
+
+// InboxesConcerned lists where those elsewhere receive who like, share or answer a post.
+func (db *DB) InboxesConcerned(ctx context.Context, p *Post) ([]Inbox, error) {
+	var is []Inbox
+	return is, translate(db.q(ctx).Model(&Actor{}).Select("iri AS actor_iri", "inbox", "shared_inbox").
+		Where(`domain <> '' AND deleted_at IS NULL AND suspended_at IS NULL AND id IN (SELECT actor_id FROM likes WHERE post_id = ?
+			UNION SELECT actor_id FROM posts WHERE boost_of_id = ? UNION SELECT actor_id FROM posts WHERE in_reply_to = ? AND in_reply_to <> '')`, p.ID, p.ID, p.IRI).
+		Order("id").Find(&is).Error)
 }
 
 // InboxesReached lists the inboxes that anything of an actor was brought to.

@@ -12,6 +12,8 @@ CREATE TABLE activities (
   UNIQUE (iri, actor_iri, digest)
 );
 
+CREATE INDEX activities_object ON activities (object) WHERE local;
+
 CREATE TABLE actors (
   id            INTEGER PRIMARY KEY,
   iri           TEXT NOT NULL UNIQUE,
@@ -115,6 +117,8 @@ CREATE TABLE deliveries (
   created_at  DATETIME NOT NULL,
   UNIQUE (activity_id, inbox)
 );
+
+CREATE INDEX deliveries_dead ON deliveries (host) WHERE state = 'dead';
 
 CREATE INDEX deliveries_due ON deliveries (next_at, id) WHERE state = 'queued';
 

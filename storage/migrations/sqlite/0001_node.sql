@@ -340,6 +340,7 @@ CREATE TABLE activities (
   seen_at   DATETIME NOT NULL,
   UNIQUE (iri, actor_iri, digest)
 );
+CREATE INDEX activities_object ON activities (object) WHERE local;
 
 -- Ids that were deleted, so that they are never used again.
 CREATE TABLE tombstones (
@@ -366,6 +367,7 @@ CREATE TABLE deliveries (
   UNIQUE (activity_id, inbox)
 );
 CREATE INDEX deliveries_due ON deliveries (next_at, id) WHERE state = 'queued';
+CREATE INDEX deliveries_dead ON deliveries (host) WHERE state = 'dead';
 CREATE INDEX deliveries_host ON deliveries (host, object, id) WHERE state = 'queued';
 
 CREATE TABLE hosts (
