@@ -25,8 +25,10 @@ func (n *Node) routes() *http.ServeMux {
 	mux.HandleFunc("/inbox", n.inbox)
 	for _, base := range []string{"/users/{name}", "/actor", "/ledger"} {
 		mux.HandleFunc(base+"/inbox", n.inbox)
+		mux.HandleFunc("GET "+base+"/inbox", n.document(n.getInbox))
 		mux.HandleFunc("GET "+base, n.document(n.getActor))
 		mux.HandleFunc("GET "+base+"/outbox", n.document(n.getOutbox))
+		mux.HandleFunc(base+"/outbox", n.readOnly)
 		mux.HandleFunc("GET "+base+"/followers", n.document(n.getFollows))
 		mux.HandleFunc("GET "+base+"/following", n.document(n.getFollows))
 		mux.HandleFunc("GET "+base+"/featured", n.document(n.getFeatured))
@@ -520,6 +522,21 @@ func (n *Node) getActivity(r *http.Request, by *reader) ([]byte, error) {
 		return nil, err
 	}
 	return a.Raw, nil
+}
+
+// getInbox is what others may read of an inbox (ActivityPub §5.2): that it is one. Our people read what came by other ways.
+func (n *Node) getInbox(r *http.Request, by *reader) ([]byte, error) {
+	a, err := n.hostOfDocument(r, by)
+	if err != nil {
+		return nil, err
+	}
+	return encode(map[string]any{"id": a.Inbox, "type": "OrderedCollection"})
+}
+
+// readOnly refuses what ActivityPub's client-to-server protocol would post: this node does not speak it.
+func (n *Node) readOnly(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD")
+	n.fail(w, r, problem(http.StatusMethodNotAllowed, "method", "an outbox is read only here: apps use the client API"))
 }
 
 // getOutbox lists an actor's public and unlisted posts as Creates and Announces, newest first.

@@ -9,7 +9,6 @@
 //   PEER_ORIGIN       https://name.localhost:PORT, the public address
 //   PEER_FIRST_KNOCK  cavage or rfc9421: how it signs for a host that it does not know yet
 //   PEER_SECURE       on: actors and notes are shown only to signed requests
-import dns from "node:dns";
 import { createServer } from "node:http";
 import { randomUUID } from "node:crypto";
 import {
@@ -23,20 +22,12 @@ import {
 import * as as from "@fedify/vocab";
 import { Temporal } from "@js-temporal/polyfill";
 import { configure } from "@logtape/logtape";
+import "./localhost.mjs";
 
 const origin = new URL(process.env.PEER_ORIGIN).origin;
 const firstKnock = { cavage: "draft-cavage-http-signatures-12", rfc9421: "rfc9421" }[process.env.PEER_FIRST_KNOCK];
 if (firstKnock === undefined) throw new Error("PEER_FIRST_KNOCK must be cavage or rfc9421");
 const secure = process.env.PEER_SECURE === "on";
-
-// Names under .localhost are this machine (RFC 6761); neither Node nor the C library knows them without a hosts file.
-const systemLookup = dns.lookup;
-dns.lookup = (name, options, callback) => {
-  if (!/(^|\.)localhost$/.test(name)) return systemLookup(name, options, callback);
-  const done = callback ?? options;
-  const all = typeof options === "object" && options?.all;
-  process.nextTick(() => all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4));
-};
 
 // What has happened, as the test reads it.
 const state = {

