@@ -194,7 +194,7 @@ func TestREL311FLO174Killed(t *testing.T) {
 	n.run("user", "create", "nuria")
 	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
 	s := newSender(t, n)
-	for round := range kills {
+	for range kills {
 		n.start()
 		s.client.CloseIdleConnections()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -206,9 +206,9 @@ func TestREL311FLO174Killed(t *testing.T) {
 		n.kill()
 		cancel()
 		load.Wait()
-		if round == 0 && len(s.accepted) == 0 {
-			t.Fatalf("the node accepted nothing:\n%s", n.log.String())
-		}
+	}
+	if len(s.accepted) < kills { // a single round may be too short on a busy machine
+		t.Errorf("the node accepted %d activities in %d rounds:\n%s", len(s.accepted), kills, n.log.String())
 	}
 	s.audit(t)
 	t.Logf("%d kills, %d activities accepted, all there once", kills, len(s.accepted))
