@@ -30,6 +30,9 @@ type story struct {
 	bakerHandle, anaAcct  string // handles, with @
 	scheme                string // how the two sign for each other once they know each other
 	loaves, flour, answer string // posts that later steps come back to
+	pictured, poll        string // of the co-op's
+	ours, theirs          string // a post of each, that the other does things with
+	pere                  string // a person of planet, who moves and leaves
 }
 
 // post is one post as the node holds it, for its people and apps to read.
@@ -73,6 +76,7 @@ func TestFedify(t *testing.T) {
 			anaIRI: peer.origin + "/people/ana", anaAcct: "@ana@" + peer.host(),
 		}
 		t.Run(s.scheme, func(t *testing.T) {
+			t.Parallel() // most of it is waiting; the two share the node alone
 			step := func(name string, do func(t *testing.T)) {
 				if !t.Failed() { // each step stands on those before it
 					t.Run(name, do)
@@ -89,6 +93,22 @@ func TestFedify(t *testing.T) {
 			step("a direct post reaches its reader alone", s.directPosts)
 			step("a deletion arrives at fedify", s.planetDeletes)
 			step("a deletion arrives at planet", s.peerDeletes)
+			step("a post with a picture arrives at fedify", s.planetPictures)
+			step("a post with pictures arrives at planet", s.peerPictures)
+			step("fedify votes in a poll of planet's", s.planetAsks)
+			step("planet votes in a poll of fedify's", s.peerAsks)
+			step("each has a post of the other's", s.pair)
+			step("a like is given and taken back", s.likings)
+			step("a boost is made and taken back", s.boostings)
+			step("a post is pinned and taken down", s.pinnings)
+			step("a report reaches the other side", s.reports)
+			step("a changed profile reaches the other side", s.profiles)
+			step("planet blocks ana and takes it back", s.planetBlocks)
+			step("ana blocks the co-op and takes it back", s.peerBlocks)
+			step("fedify's bruno moves", s.peerMoves)
+			step("planet's pere moves", s.planetMoves)
+			step("planet's pere leaves", s.planetLeaves)
+			step("fedify's carla leaves", s.peerLeaves)
 			step("planet stops following", s.planetUnfollows)
 			step("fedify stops following", s.peerUnfollows)
 			step("each signed as the other likes it", s.schemes)
@@ -140,6 +160,7 @@ func (s *story) webfinger(t *testing.T) {
 		URL: s.planet.origin + "/@" + s.name(), Inbox: s.baker + "/inbox", Outbox: s.baker + "/outbox",
 		Followers: s.baker + "/followers", Following: s.baker + "/following", SharedInbox: s.planet.origin + "/inbox",
 		PublicKeys: []string{s.baker + "#main-key"}, AssertionMethods: []string{s.baker + "#ed25519-key"}, Discoverable: true,
+		Featured: s.baker + "/featured",
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the co-op as Fedify reads it (-want +got):\n%s", diff)

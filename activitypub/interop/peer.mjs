@@ -35,6 +35,14 @@ const state = {
   following: [], // {local, actor, follow, state: sent | accepted | rejected}
   activities: [], // every activity that Fedify verified: {type, id, actor, object}
   notes: {}, // by id: what Fedify read, with deleted: true after a Delete
+  actors: {}, // by id: what an Update said of an actor, with deleted: true after a Delete
+  likes: [], // {id, actor, object}, and so are:
+  boosts: [],
+  blocks: [],
+  pins: [], // Add and not Remove; {actor, object, target}
+  votes: [], // in polls of ours: {id, actor, object: the poll, name}
+  reports: [], // {id, actor, objects, content}
+  moves: [], // {actor, object, target}
   refused: [], // {id, actor, reason}: deliveries that did not verify
   errors: [], // what went wrong in here, in words
   shown: [], // {path, by}: documents given to a signed request
@@ -71,13 +79,15 @@ const federation = createFederation({
 const people = {
   ana: { name: "Ana Puig", summary: "<p>Mills grain with <b>water</b>.</p>", keys: [] },
   bruno: { name: "Bruno Mas", summary: "<p>Drives the cart.</p>", keys: [] },
+  carla: { name: "Carla Roig", summary: "<p>Sweeps the floor.</p>", keys: [] },
 };
 for (const person of Object.values(people)) {
+  Object.assign(person, { pins: [], aliases: [], movedTo: null, left: null });
   person.keys = [await generateCryptoKeyPair("RSASSA-PKCS1-v1_5"), await generateCryptoKeyPair("Ed25519")];
 }
 const published = Temporal.Now.instant();
 const outbox = []; // {local, activity}, the oldest first
-const ownNotes = new Map(); // uuid -> as.Note, or as.Tombstone after a delete
+const ownNotes = new Map(); // uuid -> as.Note or as.Question, until it is deleted
 
 const signedBy = async (ctx) => {
   const key = await ctx.getSignedKeyOwner();
@@ -89,33 +99,45 @@ federation
   .setActorDispatcher("/people/{identifier}", async (ctx, identifier) => {
     const person = people[identifier];
     if (person === undefined) return null;
-    const keys = await ctx.getActorKeyPairs(identifier);
-    return new as.Person({
-      id: ctx.getActorUri(identifier),
-      preferredUsername: identifier,
-      name: person.name,
-      summary: person.summary,
-      published,
-      url: new URL(`/@${identifier}`, origin),
-      manuallyApprovesFollowers: false,
-      discoverable: true,
-      inbox: ctx.getInboxUri(identifier),
-      outbox: ctx.getOutboxUri(identifier),
-      followers: ctx.getFollowersUri(identifier),
-      following: ctx.getFollowingUri(identifier),
-      endpoints: new as.Endpoints({ sharedInbox: ctx.getInboxUri() }),
-      publicKey: keys[0].cryptographicKey,
-      assertionMethods: keys.map((k) => k.multikey),
-    });
+    if (person.left !== null) return new as.Tombstone({ id: ctx.getActorUri(identifier), deleted: person.left });
+    return await actorOf(ctx, identifier);
   })
   .mapHandle((_, username) => username in people ? username : null)
   .mapAlias((_, resource) => resource.origin === origin && resource.pathname.startsWith("/@") ? { username: resource.pathname.slice(2) } : null)
   .setKeyPairsDispatcher((_, identifier) => people[identifier]?.keys ?? [])
   .authorize(signedBy);
 
-federation
-  .setObjectDispatcher(as.Note, "/notes/{id}", (_, { id }) => ownNotes.get(id) ?? null)
-  .authorize(signedBy);
+async function actorOf(ctx, identifier) {
+  const person = people[identifier];
+  const keys = await ctx.getActorKeyPairs(identifier);
+  return new as.Person({
+    id: ctx.getActorUri(identifier),
+    preferredUsername: identifier,
+    name: person.name,
+    summary: person.summary,
+    icon: person.icon ?? null,
+    published,
+    url: new URL(`/@${identifier}`, origin),
+    manuallyApprovesFollowers: false,
+    discoverable: true,
+    aliases: person.aliases,
+    successor: person.movedTo,
+    inbox: ctx.getInboxUri(identifier),
+    outbox: ctx.getOutboxUri(identifier),
+    followers: ctx.getFollowersUri(identifier),
+    following: ctx.getFollowingUri(identifier),
+    featured: ctx.getFeaturedUri(identifier),
+    endpoints: new as.Endpoints({ sharedInbox: ctx.getInboxUri() }),
+    publicKey: keys[0].cryptographicKey,
+    assertionMethods: keys.map((k) => k.multikey),
+  });
+}
+
+for (const [kind, path] of [[as.Note, "/notes/{id}"], [as.Question, "/questions/{id}"]]) {
+  federation
+    .setObjectDispatcher(kind, path, (_, { id }) => ownNotes.get(id) instanceof kind ? ownNotes.get(id) : null)
+    .authorize(signedBy);
+}
 
 const page = (items) => ({ items, nextCursor: null });
 federation
@@ -131,20 +153,26 @@ federation
     .filter((o) => o.local === identifier).map((o) => o.activity).reverse()))
   .setCounter((_, identifier) => outbox.filter((o) => o.local === identifier).length);
 
+federation.setFeaturedDispatcher("/people/{identifier}/featured", (_, identifier) => page(people[identifier].pins
+  .map((id) => ownNotes.get(keyOf(id)))));
+
 federation.setNodeInfoDispatcher("/nodeinfo/2.1", () => ({
   software: { name: "fedify-peer", version: "1.0.0" },
   protocols: ["activitypub"],
-  usage: { users: { total: 2, activeMonth: 2, activeHalfyear: 2 }, localPosts: ownNotes.size, localComments: 0 },
+  usage: { users: { total: 3, activeMonth: 3, activeHalfyear: 3 }, localPosts: ownNotes.size, localComments: 0 },
 }));
 
-// What Fedify understood of an object, with everything fetched as one of our people.
-async function describe(object, ctx, as_) {
+// What Fedify understood of an object, with everything fetched as one of our people. The activity is the one that it came in.
+async function describe(object, ctx, as_, activity) {
   const options = { documentLoader: await ctx.getDocumentLoader({ identifier: as_ }), contextLoader: ctx.contextLoader };
   const hrefs = (urls) => urls.map((u) => u.href);
   const tags = [];
   for await (const tag of object.getTags(options)) {
     tags.push({ type: tag.constructor.name, name: tag.name?.toString() ?? null, href: tag.href?.href ?? null });
   }
+  const attachments = [];
+  const document = (await activity?.toJsonLd(options))?.object ?? await object.toJsonLd(options);
+  for await (const a of object.getAttachments(options)) attachments.push(describeMedium(a, document));
   return {
     type: object.constructor.name,
     id: object.id?.href ?? null,
@@ -160,10 +188,44 @@ async function describe(object, ctx, as_) {
     cc: hrefs(object.ccIds),
     in_reply_to: object.replyTargetId?.href ?? null,
     tags,
+    attachments,
+    poll: object instanceof as.Question ? await describePoll(object, options) : null,
   };
 }
 
-async function describeActor(actor) {
+// Fedify's vocabulary has no word for a blurhash: that is read from the document as it came.
+function describeMedium(medium, document) {
+  const url = medium.url?.href?.toString() ?? null;
+  return {
+    type: medium.constructor.name,
+    url,
+    media_type: medium.mediaType ?? null,
+    name: medium.name?.toString() ?? null,
+    width: medium.width ?? null,
+    height: medium.height ?? null,
+    blurhash: [document.attachment].flat().find((a) => a?.url === url)?.blurhash ?? null,
+  };
+}
+
+async function describePoll(question, options) {
+  const read = async (items) => {
+    const names = [];
+    for await (const o of items) names.push({ name: o.name?.toString() ?? null, votes: (await o.getReplies(options))?.totalItems ?? null });
+    return names;
+  };
+  const one = await read(question.getExclusiveOptions(options));
+  const several = await read(question.getInclusiveOptions(options));
+  return {
+    multiple: several.length > 0,
+    options: [...one, ...several],
+    voters: question.voters,
+    ends: question.endTime?.toString() ?? null,
+    closed: question.closed?.toString() ?? null,
+  };
+}
+
+async function describeActor(actor, options) {
+  const icon = await actor.getIcon(options);
   return {
     type: actor.constructor.name,
     id: actor.id?.href ?? null,
@@ -180,9 +242,15 @@ async function describeActor(actor) {
     assertion_methods: actor.assertionMethodIds.map((k) => k.href),
     manually_approves_followers: actor.manuallyApprovesFollowers ?? null,
     discoverable: actor.discoverable ?? null,
+    featured: actor.featuredId?.href ?? null,
+    icon: icon?.url?.href?.toString() ?? null,
+    icon_name: icon?.name?.toString() ?? null,
+    moved_to: actor.successorId?.href ?? null,
+    also_known_as: actor.aliasIds.map((u) => u.href),
   };
 }
 
+const keyOf = (id) => id === null ? null : new URL(id).pathname.split("/").pop();
 const nextId = (kind) => new URL(`/activities/${kind}/${randomUUID()}`, origin);
 const reader = "ana"; // fetches on behalf of the whole server
 
@@ -191,7 +259,7 @@ async function loaders(ctx, identifier) {
 }
 
 function record(ctx, activity) {
-  state.activities.push({
+  const seen = {
     type: activity.constructor.name,
     id: activity.id?.href ?? null,
     actor: activity.actorId?.href ?? null,
@@ -199,7 +267,9 @@ function record(ctx, activity) {
     to: activity.toIds.map((u) => u.href),
     cc: activity.ccIds.map((u) => u.href),
     inbox: ctx.recipient ?? null,
-  });
+  };
+  state.activities.push(seen);
+  return seen;
 }
 
 federation
@@ -222,9 +292,42 @@ federation
   .on(as.Undo, async (ctx, undo) => {
     record(ctx, undo);
     const undone = await undo.getObject(await loaders(ctx, reader));
-    if (!(undone instanceof as.Follow) || undone.actorId?.href !== undo.actorId?.href) return;
-    const target = ctx.parseUri(undone.objectId);
-    state.followers = state.followers.filter((f) => f.local !== target?.identifier || f.actor !== undo.actorId.href);
+    if (undone?.actorId?.href !== undo.actorId?.href) return;
+    const others = (all) => all.filter((x) => x.id !== undone.id.href || x.actor !== undo.actorId.href);
+    if (undone instanceof as.Follow) {
+      const target = ctx.parseUri(undone.objectId);
+      state.followers = state.followers.filter((f) => f.local !== target?.identifier || f.actor !== undo.actorId.href);
+    }
+    if (undone instanceof as.Like) state.likes = others(state.likes);
+    if (undone instanceof as.Announce) state.boosts = others(state.boosts);
+    if (undone instanceof as.Block) state.blocks = others(state.blocks);
+  })
+  .on(as.Like, (ctx, like) => state.likes.push(record(ctx, like)))
+  .on(as.Announce, (ctx, announce) => state.boosts.push(record(ctx, announce)))
+  .on(as.Block, (ctx, block) => {
+    state.blocks.push(record(ctx, block));
+    const target = ctx.parseUri(block.objectId);
+    const others = (all) => all.filter((f) => f.local !== target?.identifier || f.actor !== block.actorId.href);
+    state.followers = others(state.followers);
+    state.following = others(state.following);
+  })
+  .on(as.Add, (ctx, add) => {
+    record(ctx, add);
+    state.pins.push({ actor: add.actorId?.href, object: add.objectId?.href, target: add.targetId?.href });
+  })
+  .on(as.Remove, (ctx, remove) => {
+    record(ctx, remove);
+    state.pins = state.pins.filter((p) =>
+      p.actor !== remove.actorId?.href || p.object !== remove.objectId?.href || p.target !== remove.targetId?.href);
+  })
+  .on(as.Flag, (ctx, flag) => {
+    record(ctx, flag);
+    const objects = flag.objectIds.map((u) => u.href);
+    state.reports.push({ id: flag.id?.href, actor: flag.actorId?.href, objects, content: flag.content?.toString() ?? null });
+  })
+  .on(as.Move, (ctx, move) => {
+    record(ctx, move);
+    state.moves.push({ actor: move.actorId?.href, object: move.objectId?.href, target: move.targetId?.href });
   })
   .on(as.Accept, (ctx, accept) => answered(ctx, accept, "accepted"))
   .on(as.Reject, (ctx, reject) => answered(ctx, reject, "rejected"))
@@ -232,19 +335,32 @@ federation
     record(ctx, create);
     const note = await create.getObject(await loaders(ctx, reader));
     if (note?.id == null || note.attributionId?.href !== create.actorId?.href) return;
-    state.notes[note.id.href] ??= await describe(note, ctx, reader);
+    if (note.name != null && note.content == null && ownNotes.get(keyOf(note.replyTargetId)) instanceof as.Question) {
+      state.votes.push({ id: note.id.href, actor: create.actorId.href, object: note.replyTargetId.href, name: note.name.toString() });
+      return;
+    }
+    state.notes[note.id.href] ??= await describe(note, ctx, reader, create);
   })
   .on(as.Update, async (ctx, update) => {
     record(ctx, update);
     const object = await update.getObject(await loaders(ctx, reader));
+    if (as.isActor(object) && object.id.href === update.actorId?.href) {
+      state.actors[object.id.href] = await describeActor(object, await loaders(ctx, reader));
+      return;
+    }
     const known = state.notes[object?.id?.href];
     if (known === undefined || known.attributed_to !== update.actorId?.href) return;
-    state.notes[object.id.href] = await describe(object, ctx, reader);
+    state.notes[object.id.href] = await describe(object, ctx, reader, update);
   })
   .on(as.Delete, async (ctx, deletion) => {
     record(ctx, deletion);
     const known = state.notes[deletion.objectId?.href];
     if (known !== undefined && known.attributed_to === deletion.actorId?.href) known.deleted = true;
+    if (deletion.objectId?.href !== deletion.actorId?.href) return;
+    (state.actors[deletion.actorId.href] ??= {}).deleted = true;
+    const others = (all) => all.filter((f) => f.actor !== deletion.actorId.href);
+    state.followers = others(state.followers);
+    state.following = others(state.following);
   })
   .on(as.Activity, record)
   .onError((_, error) => fail("inbox", error))
@@ -276,23 +392,37 @@ async function send(ctx, identifier, activity, actors = [], followers = true) {
   await ctx.sendActivity({ identifier }, recipients, activity, { preferSharedInbox: true, orderingKey: activity.objectId?.href });
 }
 
-// The note's content is the caller's HTML; mention and hashtag become tags.
-async function write(ctx, { as: identifier, content, mention, hashtag, in_reply_to, language, only }) {
+// medium is an attachment as the caller describes it: kind is Document or Image.
+const medium = ({ kind, url, type, alt, width, height }) => new as[kind]({ url: new URL(url), mediaType: type, name: alt, width, height });
+
+// answers are the options of a poll, with what was counted so far.
+const answers = (names, votes = []) => names.map((name, i) =>
+  new as.Note({ name, replies: new as.Collection({ totalItems: votes[i] ?? 0 }) }));
+
+// The post's content is the caller's HTML; mention and hashtag become tags. With options it is a poll.
+async function write(ctx, { as: identifier, content, mention, hashtag, in_reply_to, language, only, media, options, multiple, lasts }) {
   const id = randomUUID();
   const mentioned = mention ? [await resolve(ctx, mention, identifier)] : [];
   const tags = mentioned.map((a) => new as.Mention({ href: a.id, name: mention }));
   if (hashtag) tags.push(new as.Hashtag({ href: new URL(`/tags/${hashtag}`, origin), name: `#${hashtag}` }));
   const named = mentioned.map((a) => a.id);
-  const note = new as.Note({
-    id: ctx.getObjectUri(as.Note, { id }),
+  const kind = options ? as.Question : as.Note;
+  const published = Temporal.Now.instant();
+  const poll = options
+    ? { [multiple ? "inclusiveOptions" : "exclusiveOptions"]: answers(options), voters: 0, endTime: published.add({ seconds: lasts }) }
+    : {};
+  const note = new kind({
+    id: ctx.getObjectUri(kind, { id }),
     attribution: ctx.getActorUri(identifier),
     content: language ? new as.LanguageString(content, language) : content,
-    published: Temporal.Now.instant(),
+    published,
     url: new URL(`/@${identifier}/${id}`, origin),
     replyTarget: in_reply_to ? new URL(in_reply_to) : null,
     tos: only ? named : [as.PUBLIC_COLLECTION],
     ccs: only ? [] : [ctx.getFollowersUri(identifier), ...named],
     tags,
+    attachments: (media ?? []).map(medium),
+    ...poll,
   });
   ownNotes.set(id, note);
   await send(ctx, identifier, new as.Create({
@@ -306,12 +436,57 @@ async function write(ctx, { as: identifier, content, mention, hashtag, in_reply_
   return { id: note.id.href, published: note.published.toString() };
 }
 
-const keyOf = (id) => new URL(id).pathname.split("/").pop();
+// change replaces a post of ours and tells its readers.
+async function change(ctx, identifier, id, values, mention) {
+  const note = ownNotes.get(keyOf(id)).clone(values);
+  ownNotes.set(keyOf(id), note);
+  const mentioned = mention ? [await resolve(ctx, mention, identifier)] : [];
+  await send(ctx, identifier, new as.Update({
+    id: nextId("update"),
+    actor: ctx.getActorUri(identifier),
+    tos: note.toIds,
+    ccs: note.ccIds,
+    object: note,
+  }), mentioned);
+  return { id, updated: note.updated?.toString() ?? null };
+}
+
+// done are the activities of ours that can be taken back, by id.
+const done = new Map();
+
+// does sends an activity about something of somebody elsewhere, to her and, if it is for everyone, to followers too.
+async function does(ctx, identifier, kind, object, to, open = false) {
+  const others = to === null ? [] : [to];
+  const activity = new kind({
+    id: nextId(kind.name.toLowerCase()),
+    actor: ctx.getActorUri(identifier),
+    object,
+    tos: open ? [as.PUBLIC_COLLECTION] : others.map((a) => a.id),
+    ccs: open ? [ctx.getFollowersUri(identifier), ...others.map((a) => a.id)] : [],
+  });
+  done.set(activity.id.href, { activity, to, open });
+  await send(ctx, identifier, activity, others, open);
+  return { id: activity.id.href };
+}
+
+// authorOf finds who has written something, to tell her; null when she is one of ours.
+async function authorOf(ctx, id, identifier) {
+  if (ownNotes.has(keyOf(id))) return null;
+  const options = await loaders(ctx, identifier);
+  const author = await (await ctx.lookupObject(id, options))?.getAttribution(options);
+  if (!as.isActor(author)) throw new Error(`nobody has written ${id}: ${author}`);
+  return author;
+}
+
+async function tellOfChange(ctx, identifier) {
+  const actor = await actorOf(ctx, identifier);
+  await send(ctx, identifier, new as.Update({ id: nextId("update"), actor: actor.id, object: actor, to: as.PUBLIC_COLLECTION }));
+}
 
 // What the test may ask for: one line of JSON in, one out.
 const control = {
   "GET state": () => ({ ...state, followers: state.followers.map(({ recipient, ...f }) => f) }),
-  "POST lookup": async (ctx, { handle }) => await describeActor(await resolve(ctx, handle, reader)),
+  "POST lookup": async (ctx, { handle }) => await describeActor(await resolve(ctx, handle, reader), await loaders(ctx, reader)),
   "POST fetch": async (ctx, { id }) => {
     const object = await ctx.lookupObject(id, await loaders(ctx, reader));
     return object === null ? null : await describe(object, ctx, reader);
@@ -341,19 +516,112 @@ const control = {
   },
   "POST post": write,
   "POST reply": write,
-  "POST edit": async (ctx, { as: identifier, id, content, mention }) => {
-    const old = ownNotes.get(keyOf(id));
-    const note = old.clone({ content, updated: Temporal.Now.instant() });
-    ownNotes.set(keyOf(id), note);
-    const mentioned = mention ? [await resolve(ctx, mention, identifier)] : [];
-    await send(ctx, identifier, new as.Update({
-      id: nextId("update"),
+  "POST edit": (ctx, { as: identifier, id, content, mention, media }) =>
+    change(ctx, identifier, id, {
+      ...(content === undefined ? {} : { content }),
+      ...(media === undefined ? {} : { attachments: media.map(medium) }),
+      updated: Temporal.Now.instant(),
+    }, mention),
+  // New numbers of a poll, without `updated` as Mastodon sends them; with close the poll is over.
+  "POST tally": (ctx, { as: identifier, id, options, votes, multiple, voters, close }) =>
+    change(ctx, identifier, id, {
+      [multiple ? "inclusiveOptions" : "exclusiveOptions"]: answers(options, votes),
+      voters,
+      ...(close ? { closed: Temporal.Now.instant() } : {}),
+    }),
+  "POST vote": async (ctx, { as: identifier, id, name }) => {
+    const author = await authorOf(ctx, id, identifier);
+    const note = new as.Note({
+      id: new URL(`#votes/${randomUUID()}`, ctx.getActorUri(identifier)),
+      attribution: ctx.getActorUri(identifier),
+      name,
+      replyTarget: new URL(id),
+      to: author.id,
+    });
+    return await does(ctx, identifier, as.Create, note, author);
+  },
+  "POST like": async (ctx, { as: identifier, id, of }) =>
+    await does(ctx, identifier, as.Like, new URL(id), of ? await resolve(ctx, of, identifier) : await authorOf(ctx, id, identifier)),
+  "POST boost": async (ctx, { as: identifier, id }) =>
+    await does(ctx, identifier, as.Announce, new URL(id), await authorOf(ctx, id, identifier), true),
+  "POST block": async (ctx, { as: identifier, handle }) => {
+    const target = await resolve(ctx, handle, identifier);
+    const others = (all) => all.filter((f) => f.local !== identifier || f.actor !== target.id.href);
+    state.followers = others(state.followers);
+    state.following = others(state.following);
+    return await does(ctx, identifier, as.Block, target.id, target);
+  },
+  "POST undo": async (ctx, { as: identifier, id }) => {
+    const { activity, to, open } = done.get(id);
+    return await does(ctx, identifier, as.Undo, activity, to, open);
+  },
+  "POST report": async (ctx, { as: identifier, handle, ids, content }) => {
+    const target = await resolve(ctx, handle, identifier);
+    const flag = new as.Flag({
+      id: nextId("flag"),
       actor: ctx.getActorUri(identifier),
-      tos: note.toIds,
-      ccs: note.ccIds,
-      object: note,
-    }), mentioned);
-    return { id, updated: note.updated.toString() };
+      objects: [target.id, ...ids.map((i) => new URL(i))],
+      content,
+      to: target.id,
+    });
+    await ctx.sendActivity({ identifier }, target, flag);
+    return { id: flag.id.href };
+  },
+  "POST pin": async (ctx, { as: identifier, id, off }) => {
+    const person = people[identifier];
+    person.pins = person.pins.filter((p) => p !== id);
+    if (!off) person.pins.push(id);
+    await send(ctx, identifier, new (off ? as.Remove : as.Add)({
+      id: nextId("pin"),
+      actor: ctx.getActorUri(identifier),
+      object: new URL(id),
+      target: ctx.getFeaturedUri(identifier),
+      to: as.PUBLIC_COLLECTION,
+    }));
+    return { id };
+  },
+  // The ids of what an actor elsewhere has on top of her profile.
+  "POST pinned": async (ctx, { handle }) => {
+    const options = await loaders(ctx, reader);
+    const featured = await (await resolve(ctx, handle, reader)).getFeatured(options);
+    const ids = [];
+    for await (const item of ctx.traverseCollection(featured, options)) ids.push(item.id.href);
+    return ids;
+  },
+  "POST profile": async (ctx, { as: identifier, name, summary, icon, also_known_as }) => {
+    const person = people[identifier];
+    if (name !== undefined) person.name = name;
+    if (summary !== undefined) person.summary = summary;
+    if (icon !== undefined) person.icon = medium({ kind: "Image", ...icon });
+    if (also_known_as !== undefined) person.aliases = also_known_as.map((i) => new URL(i));
+    await tellOfChange(ctx, identifier);
+    return {};
+  },
+  "POST move": async (ctx, { as: identifier, to }) => {
+    const actor = ctx.getActorUri(identifier);
+    people[identifier].movedTo = new URL(to);
+    await tellOfChange(ctx, identifier);
+    await send(ctx, identifier, new as.Move({
+      id: nextId("move"),
+      actor,
+      object: actor,
+      target: new URL(to),
+      to: ctx.getFollowersUri(identifier),
+    }));
+    return {};
+  },
+  // A person leaves for ever; others than her followers who are to know are named.
+  "POST leave": async (ctx, { as: identifier, handles }) => {
+    const others = await Promise.all(handles.map((h) => resolve(ctx, h, identifier)));
+    const actor = ctx.getActorUri(identifier);
+    people[identifier].left = Temporal.Now.instant();
+    await send(ctx, identifier, new as.Delete({ id: nextId("delete"), actor, object: actor, to: as.PUBLIC_COLLECTION }), others);
+    return {};
+  },
+  // What a browser or another server gets at an address.
+  "POST get": async (_, { url }) => {
+    const response = await fetch(url);
+    return { status: response.status, type: response.headers.get("Content-Type"), size: (await response.arrayBuffer()).byteLength };
   },
   "POST delete": async (ctx, { as: identifier, id, mention }) => {
     const grave = new as.Tombstone({ id: new URL(id), deleted: Temporal.Now.instant() });

@@ -268,12 +268,23 @@ type peerState struct {
 	Followers, Following []peerFollow
 	Activities           []struct{ Type, ID, Actor, Object string }
 	Notes                map[string]peerNote
-	Refused              []struct{ ID, Actor, Reason string }
-	Errors               []string
-	Shown                []struct{ Path, By string }
+	Actors               map[string]peerActor
+	Likes, Boosts        []peerDeed
+	Blocks, Votes        []peerDeed
+	Pins, Moves          []peerDeed
+	Reports              []struct {
+		ID, Actor, Content string
+		Objects            []string
+	}
+	Refused []struct{ ID, Actor, Reason string }
+	Errors  []string
+	Shown   []struct{ Path, By string }
 }
 
 type peerFollow struct{ Local, Actor, Follow, State string }
+
+// peerDeed is a like, boost, block, vote, pin or move: what the peer knows of who did what. Name is what a vote is for.
+type peerDeed struct{ ID, Actor, Object, Target, Name string }
 
 // peerNote is a note as Fedify read it.
 type peerNote struct {
@@ -290,7 +301,24 @@ type peerNote struct {
 	To, Cc       []string
 	InReplyTo    string `json:"in_reply_to"`
 	Tags         []peerTag
+	Attachments  []peerMedium
+	Poll         *peerPoll
 	Deleted      bool
+}
+
+type peerMedium struct {
+	Type, URL, Name string
+	MediaType       string `json:"media_type"`
+	Width, Height   int
+	Blurhash        string
+}
+
+type peerPoll struct {
+	Multiple bool
+	Options  []storage.PollOption
+	Voters   int
+	Ends     time.Time
+	Closed   string
 }
 
 type peerTag struct{ Type, Name, Href string }
@@ -304,6 +332,11 @@ type peerActor struct {
 	AssertionMethods                       []string `json:"assertion_methods"`
 	ManuallyApprovesFollowers              bool     `json:"manually_approves_followers"`
 	Discoverable                           bool
+	Featured, Icon                         string
+	IconName                               string   `json:"icon_name"`
+	MovedTo                                string   `json:"moved_to"`
+	AlsoKnownAs                            []string `json:"also_known_as"`
+	Deleted                                bool
 }
 
 // wrote is the peer's answer to post, reply and edit.
