@@ -52,6 +52,7 @@ func TestAuthorise(t *testing.T) {
 		{name: "ACT118 an edit of another's, same host", signer: ann, kind: "Update", actor: ann, object: embed("Note", note, ann), owner: bob, objectType: "Note", want: 403},
 		{name: "ACT119 an edit of ours", signer: eve, kind: "Update", actor: eve, object: embed("Note", ours, eve), owner: baker, id: "https://evil.example/u", objectType: "Note", want: 403},
 		{name: "a profile of one's own", signer: ann, kind: "Update", actor: ann, object: embed("Person", ann, ""), objectType: "Person"},
+		{name: "a profile where a post of another has the id", signer: ann, kind: "Update", actor: ann, object: embed("Person", ann, ""), owner: bob, objectType: "Person", want: 403},
 		{name: "IDN070 a profile of another, same host", signer: ann, kind: "Update", actor: ann, object: embed("Person", bob, ""), objectType: "Person", want: 403},
 		{name: "a deletion of one's own", signer: ann, kind: "Delete", actor: ann, object: `"` + note + `"`, owner: ann},
 		{name: "ACT124 a deletion of another's, same host", signer: ann, kind: "Delete", actor: ann, object: `"` + note + `"`, owner: bob, want: 403},

@@ -29,7 +29,7 @@ type Delivery struct {
 	LeaseUntil time.Time // a worker has it until then
 	LastStatus int       // HTTP status, 0 when there was no answer
 	LastError  string
-	CreatedAt  time.Time
+	CreatedAt  time.Time // or since when it waits anew, see ReviveDeliveries
 }
 
 // Host is what is known of another server's health.
@@ -263,7 +263,7 @@ func (db *DB) RetryDeliveries(ctx context.Context, id ID) (n int64, err error) {
 			q = q.Where("id = ?", id)
 			hosts = hosts.Where("host IN (SELECT host FROM deliveries WHERE id = ?)", id)
 		}
-		r := q.Updates(map[string]any{"state": DeliveryQueued, "next_at": now, "lease_until": now, "attempts": 0})
+		r := q.Updates(map[string]any{"state": DeliveryQueued, "next_at": now, "created_at": now, "lease_until": now, "attempts": 0})
 		n = r.RowsAffected
 		if r.Error != nil {
 			return translate(r.Error)
