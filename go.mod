@@ -2,6 +2,9 @@ module planet
 
 go 1.26.0
 
+// A package of npm brings a Go package along, which is none of ours.
+ignore ./activitypub/interop/node_modules
+
 require (
 	code.dny.dev/ssrf v0.3.0 // indirect
 	github.com/alecthomas/kong v1.17.0 // indirect
