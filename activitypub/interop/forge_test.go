@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -24,7 +25,7 @@ type forger struct {
 	*front
 	actor, key string // ids
 	private    *rsa.PrivateKey
-	count      int
+	count      atomic.Int64 // of what it has said, to both stories' servers at once
 }
 
 // startForger serves an actor called mallory under the name.
@@ -78,8 +79,7 @@ type claim struct {
 // deliver sends a Create of a public note and returns its id and the status of the answer.
 func (f *forger) deliver(t *testing.T, c claim) (note string, code int) {
 	t.Helper()
-	f.count++
-	note = fmt.Sprintf("%s/notes/forged-%d", c.origin, f.count)
+	note = fmt.Sprintf("%s/notes/forged-%d", c.origin, f.count.Add(1))
 	body, err := json.Marshal(map[string]any{
 		"@context": "https://www.w3.org/ns/activitystreams",
 		"id":       note + "/create", "type": "Create", "actor": c.actor,
