@@ -201,7 +201,7 @@ func (n *Node) sendBoost(ctx context.Context, tx *storage.DB, actor, author *sto
 		inboxes = append(inboxes, told...)
 	}
 	m := boostToWire(b, actor, author, p.IRI)
-	s := shipment{object: b.IRI, inboxes: inboxes, public: b.Visibility != storage.Private}
+	s := shipment{object: b.IRI, line: lineOf(actor.IRI, "shares", p.IRI), inboxes: inboxes, public: b.Visibility != storage.Private}
 	if undo {
 		return n.undo(ctx, tx, actor, m, m["to"], s)
 	}

@@ -43,7 +43,7 @@ var permits = []permit{
 	{"Create", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
 	{"Create", []string{""}, []condition{objectIsNamed, objectAtActorsOrigin, storedObjectIsActors}},
 	{"Update", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
-	{"Update", actorTypes, []condition{objectIsSelf, storedObjectIsActors}},
+	{"Update", actorTypes, []condition{objectIsSelf, objectAtActorsOrigin, storedObjectIsActors}},
 	{"Delete", nil, []condition{objectAtActorsOrigin, storedObjectIsActors}},
 	{"Like", nil, []condition{objectIsNotSelf}},
 	{"EmojiReact", nil, []condition{objectIsNotSelf}},

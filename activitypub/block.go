@@ -75,7 +75,7 @@ func (n *Node) Block(ctx context.Context, by By, whom string) (*storage.Actor, e
 		if target.Local() {
 			return nil
 		}
-		return n.send(ctx, tx, by.Actor, blockToWire(b, by.Actor.IRI, target.IRI), shipment{object: b.IRI, inboxes: []storage.IRI{target.Inbox}})
+		return n.send(ctx, tx, by.Actor, blockToWire(b, by.Actor.IRI, target.IRI), shipment{object: b.IRI, line: lineOf(by.Actor.IRI, "blocks", target.IRI), inboxes: []storage.IRI{target.Inbox}})
 	})
 	n.Wake()
 	return target, err
@@ -108,7 +108,7 @@ func (n *Node) endFollow(ctx context.Context, tx *storage.DB, actor, target *sto
 	if err := tx.DeleteFollow(ctx, f.ID); err != nil || target.Local() {
 		return err
 	}
-	return n.undo(ctx, tx, actor, followToWire(f, actor.IRI, target.IRI), []any{target.IRI}, shipment{object: f.IRI, inboxes: []storage.IRI{target.Inbox}})
+	return n.undo(ctx, tx, actor, followToWire(f, actor.IRI, target.IRI), []any{target.IRI}, shipment{object: f.IRI, line: lineOf(actor.IRI, "follows", target.IRI), inboxes: []storage.IRI{target.Inbox}})
 }
 
 // endFollower ends that follower follows actor, or asks to, and tells its server.
@@ -149,7 +149,7 @@ func (n *Node) Unblock(ctx context.Context, by By, whom string) (*storage.Actor,
 		if target.Local() {
 			return nil
 		}
-		return n.undo(ctx, tx, by.Actor, blockToWire(b, by.Actor.IRI, target.IRI), []any{target.IRI}, shipment{object: b.IRI, inboxes: []storage.IRI{target.Inbox}})
+		return n.undo(ctx, tx, by.Actor, blockToWire(b, by.Actor.IRI, target.IRI), []any{target.IRI}, shipment{object: b.IRI, line: lineOf(by.Actor.IRI, "blocks", target.IRI), inboxes: []storage.IRI{target.Inbox}})
 	})
 	n.Wake()
 	return target, err

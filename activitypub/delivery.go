@@ -18,7 +18,8 @@ import (
 // How deliveries are tried (security.md §4).
 const (
 	maxAttempts     = 16
-	deliveryLife    = 3 * 24 * time.Hour // about what sixteen tries take; what is older ends when its host fails
+	momentaryLife   = 3 * 24 * time.Hour  // about what sixteen tries take: a post, a boost or a like that waits longer ends when its host fails
+	deliveryLife    = 30 * 24 * time.Hour // of what else waits for a host that does not answer
 	deliveryLease   = 3 * time.Minute
 	deliveryPoll    = time.Second
 	perHost         = 2   // tries under way to one host
@@ -26,7 +27,7 @@ const (
 	breakerFailures = 5   // in breakerWindow, and the host is left alone for breakerPause
 	breakerWindow   = 10 * time.Minute
 	breakerPause    = 30 * time.Minute
-	absentDays      = 2 // of failures, after which something may have been given up
+	absentDays      = 2 // of failures, after which what waits is brought at once when the host is back
 	unavailableDays = 7 // of failures, and it is asked once a day
 	unavailableFor  = 24 * time.Hour
 	maxRetryAfter   = 24 * time.Hour
@@ -168,7 +169,7 @@ func (n *Node) try(ctx context.Context, c storage.Claim) {
 		return
 	}
 	d, h := &c.Delivery, &c.Host
-	n.settle(d, h, res, err)
+	n.settle(&c, res, err)
 	n.Log.Info("delivery", "host", h.Host, "activity", d.ActivityID, "try", d.Attempts, "status", d.LastStatus, "state", d.State,
 		"err", d.LastError, "took", n.Now().Sub(started))
 	now := n.Now().UTC()
@@ -183,10 +184,10 @@ func (n *Node) try(ctx context.Context, c storage.Claim) {
 		}
 		switch {
 		case before.FailingDays >= absentDays && h.FailingDays == 0: // it is back
-			_, err := tx.ReviveDeliveries(ctx, h.Host)
+			_, err := tx.HastenDeliveries(ctx, h.Host)
 			return err
 		case h.OpenUntil != nil:
-			_, err := tx.GiveUpDeliveries(ctx, h.Host, now.Add(-deliveryLife))
+			_, err := tx.GiveUpDeliveries(ctx, h.Host, now.Add(-deliveryLife), now.Add(-momentaryLife))
 			return err
 		}
 		return nil
@@ -258,7 +259,8 @@ func (n *Node) postSigned(ctx context.Context, c *storage.Claim, keyID string, k
 }
 
 // settle decides what follows from an answer: done, given up, or tried again and when; and what it says of the host.
-func (n *Node) settle(d *storage.Delivery, h *storage.Host, res *Response, err error) {
+func (n *Node) settle(c *storage.Claim, res *Response, err error) {
+	d, h := &c.Delivery, &c.Host
 	now := n.Now().UTC()
 	reachable, final, wait := true, false, time.Duration(0)
 	var fe *FetchError
@@ -290,11 +292,12 @@ func (n *Node) settle(d *storage.Delivery, h *storage.Host, res *Response, err e
 	} else {
 		n.hostFailed(h, now)
 	}
-	if final || d.Attempts >= maxAttempts {
+	lasting := !reachable && h.FailingDays >= absentDays && !c.Momentary() // it waits for the host's return, see GiveUpDeliveries
+	if final || d.Attempts >= maxAttempts && !lasting {
 		d.State = storage.DeliveryDead
 		return
 	}
-	d.NextAt = now.Add(max(backoff(d.Attempts), wait))
+	d.NextAt = now.Add(max(backoff(min(d.Attempts, maxAttempts)), wait))
 }
 
 // backoff is the pause after the nth try: n^4 + 15 s and up to half of n^4 more; sixteen tries take two to three days.
@@ -387,7 +390,7 @@ func (n *Node) alive(ctx context.Context, signer *storage.Actor) {
 		if err := tx.SaveHost(ctx, h); err != nil || !absent {
 			return err
 		}
-		_, err := tx.ReviveDeliveries(ctx, host)
+		_, err := tx.HastenDeliveries(ctx, host)
 		return err
 	})
 	if err != nil {

@@ -452,3 +452,49 @@ func must2[T any](v T, err error) T {
 	}
 	return v
 }
+
+// Somebody follows, likes and shares, takes it back and does it again while the other host is away: what is done last counts,
+// whatever comes back first.
+func TestWhatIsDoneAgainArrivesInOrder(t *testing.T) {
+	net := aptest.New(t, "rye.example", "oak.example")
+	rye, oak := net.Node("rye.example"), net.Node("oak.example")
+	nuria := rye.Person("nuria")
+	baker, ana := rye.Coop(nuria, "baker"), oak.Person("ana")
+	follows(t, net, oak, ana, "@baker@rye.example")
+	p := rye.Say(baker, "hello")
+	net.Deliver()
+	seen := oak.Home(ana)[0].ID
+	for round := range 4 {
+		net.Away("rye.example", true)
+		must2(oak.Like(t.Context(), ana, seen))
+		must2(oak.Boost(t.Context(), ana, seen, ""))
+		for range 1 + round {
+			net.Deliver()
+			must2(oak.Unlike(t.Context(), ana, seen))
+			must2(oak.Unboost(t.Context(), ana, seen))
+			must(t, oak.Unfollow(t.Context(), ana, "@baker@rye.example"))
+			net.Sleep(time.Minute)
+			net.Deliver()
+			must2(oak.Like(t.Context(), ana, seen))
+			must2(oak.Boost(t.Context(), ana, seen, ""))
+			must2(oak.Follow(t.Context(), ana, "@baker@rye.example"))
+		}
+		net.Away("rye.example", false)
+		for range 12 {
+			net.Sleep(31 * time.Minute)
+			net.Deliver()
+		}
+		likes, err := rye.DB.CountLikes(t.Context(), p.ID)
+		must(t, err)
+		boosts, err := rye.DB.CountBoosts(t.Context(), p.ID)
+		must(t, err)
+		followers, err := rye.DB.CountFollowers(t.Context(), baker.Actor.ID)
+		must(t, err)
+		if likes != 1 || boosts != 1 || followers != 1 {
+			t.Errorf("after %d times: %d likes, %d boosts, %d followers, want one of each", 1+round, likes, boosts, followers)
+		}
+		must2(oak.Unlike(t.Context(), ana, seen))
+		must2(oak.Unboost(t.Context(), ana, seen))
+		net.Deliver()
+	}
+}

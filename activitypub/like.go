@@ -109,7 +109,7 @@ func (n *Node) Like(ctx context.Context, by By, post storage.ID) (*storage.Post,
 		if author.Local() {
 			return n.tell(ctx, tx, []storage.ID{author.ID}, "favourite", by.Actor, p.ID)
 		}
-		return n.send(ctx, tx, by.Actor, likeToWire(l, by.Actor.IRI, author.IRI, p.IRI), shipment{object: l.IRI, inboxes: []storage.IRI{author.Inbox}})
+		return n.send(ctx, tx, by.Actor, likeToWire(l, by.Actor.IRI, author.IRI, p.IRI), shipment{object: l.IRI, line: lineOf(by.Actor.IRI, "likes", p.IRI), inboxes: []storage.IRI{author.Inbox}})
 	})
 	n.Wake()
 	return p, err
@@ -138,7 +138,7 @@ func (n *Node) Unlike(ctx context.Context, by By, post storage.ID) (*storage.Pos
 		if author.Local() {
 			return nil
 		}
-		return n.undo(ctx, tx, by.Actor, likeToWire(l, by.Actor.IRI, author.IRI, p.IRI), []any{author.IRI}, shipment{object: l.IRI, inboxes: []storage.IRI{author.Inbox}})
+		return n.undo(ctx, tx, by.Actor, likeToWire(l, by.Actor.IRI, author.IRI, p.IRI), []any{author.IRI}, shipment{object: l.IRI, line: lineOf(by.Actor.IRI, "likes", p.IRI), inboxes: []storage.IRI{author.Inbox}})
 	})
 	n.Wake()
 	return p, err

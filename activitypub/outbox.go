@@ -81,6 +81,7 @@ func record(ctx context.Context, tx *storage.DB, by By, kind string, object stor
 // shipment is where an activity goes.
 type shipment struct {
 	object    storage.IRI   // what it is about: its deliveries go out in order
+	line      storage.IRI   // in whose order instead: what is done, taken back and done again has an id of its own each time; see lineOf
 	inboxes   []storage.IRI // of others; those of this node are left out
 	supersede storage.Supersede
 	public    bool
@@ -119,6 +120,9 @@ func (n *Node) send(ctx context.Context, tx *storage.DB, from *storage.Actor, m 
 	if _, err := tx.SaveActivity(ctx, row); err != nil {
 		return err
 	}
+	if s.line == "" {
+		s.line = s.object
+	}
 	var ds []storage.Delivery
 	seen := map[storage.IRI]bool{}
 	for _, inbox := range s.inboxes {
@@ -126,9 +130,14 @@ func (n *Node) send(ctx context.Context, tx *storage.DB, from *storage.Actor, m 
 			continue
 		}
 		seen[inbox] = true
-		ds = append(ds, storage.Delivery{ActivityID: row.ID, Inbox: inbox, Host: hostOf(inbox), ActorID: from.ID, Object: s.object})
+		ds = append(ds, storage.Delivery{ActivityID: row.ID, Inbox: inbox, Host: hostOf(inbox), ActorID: from.ID, Object: s.line})
 	}
 	return tx.Enqueue(ctx, ds, s.supersede)
+}
+
+// lineOf is the order of all that one actor does to another or to a post, in one way, and takes back.
+func lineOf(actor storage.IRI, does string, object storage.IRI) storage.IRI {
+	return actor + storage.IRI(" "+does+" ") + object
 }
 
 // hostOf is the key of a server's queue: the host of an address, with its port unless it is the scheme's own.
@@ -869,7 +878,7 @@ func (n *Node) follow(ctx context.Context, tx *storage.DB, by By, target *storag
 		}
 		return f, n.tell(ctx, tx, []storage.ID{target.ID}, kind, by.Actor, 0)
 	}
-	return f, n.send(ctx, tx, by.Actor, followToWire(f, by.Actor.IRI, target.IRI), shipment{object: f.IRI, inboxes: []storage.IRI{target.Inbox}})
+	return f, n.send(ctx, tx, by.Actor, followToWire(f, by.Actor.IRI, target.IRI), shipment{object: f.IRI, line: lineOf(by.Actor.IRI, "follows", target.IRI), inboxes: []storage.IRI{target.Inbox}})
 }
 
 // Unfollow takes a follow back. ErrNotFound when there is none.
@@ -896,7 +905,7 @@ func (n *Node) Unfollow(ctx context.Context, by By, whom string) error {
 			return nil
 		}
 		m := map[string]any{"type": "Undo", "actor": by.Actor.IRI, "to": []any{target.IRI}, "object": followToWire(f, by.Actor.IRI, target.IRI)}
-		return n.send(ctx, tx, by.Actor, m, shipment{object: f.IRI, inboxes: []storage.IRI{target.Inbox}})
+		return n.send(ctx, tx, by.Actor, m, shipment{object: f.IRI, line: lineOf(by.Actor.IRI, "follows", target.IRI), inboxes: []storage.IRI{target.Inbox}})
 	})
 	n.Wake()
 	return err

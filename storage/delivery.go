@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"math/bits"
+	"slices"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -29,7 +30,7 @@ type Delivery struct {
 	LeaseUntil time.Time // a worker has it until then
 	LastStatus int       // HTTP status, 0 when there was no answer
 	LastError  string
-	CreatedAt  time.Time // or since when it waits anew, see ReviveDeliveries
+	CreatedAt  time.Time // or since when it waits anew, by RetryDeliveries
 }
 
 // Host is what is known of another server's health.
@@ -49,6 +50,7 @@ type Host struct {
 type Claim struct {
 	Delivery
 	Raw  []byte // the activity
+	Type string `gorm:"-"` // of the activity
 	Host Host   `gorm:"-"`
 }
 
@@ -61,29 +63,29 @@ const (
 	SupersedeAll                      // a Delete or Undo replaces what waits and was never tried
 )
 
-// Enqueue adds deliveries of one activity; an inbox that has it already is left alone.
+// Enqueue adds deliveries of one activity; an inbox that has it already is left alone. What it makes pointless is superseded
+// for the inboxes that get this one, and for no others.
 func (db *DB) Enqueue(ctx context.Context, ds []Delivery, s Supersede) error {
 	if len(ds) == 0 {
 		return nil
 	}
 	return db.Transaction(ctx, func(tx *DB) error {
 		now := tx.Now().UTC()
-		if s != SupersedeNone && ds[0].Object != "" {
-			q := tx.q(ctx).Model(&Delivery{}).Where("state = ? AND object = ? AND lease_until <= ?", DeliveryQueued, ds[0].Object, now)
-			if s == SupersedeUpdates {
-				q = q.Where("activity_id IN (SELECT id FROM activities WHERE object = ? AND type = 'Update')", ds[0].Object)
-			} else {
-				q = q.Where("attempts = 0")
-			}
-			if err := q.Updates(map[string]any{"state": DeliveryDone, "last_error": "superseded"}).Error; err != nil {
-				return translate(err)
-			}
-		}
 		for i := range ds {
 			d := &ds[i]
 			d.ID, d.State, d.CreatedAt, d.NextAt, d.LeaseUntil = tx.NewID(), DeliveryQueued, now, now, now
 		}
-		return translate(tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(ds, 200).Error)
+		if err := tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(ds, 200).Error; err != nil || s == SupersedeNone || ds[0].Object == "" {
+			return translate(err)
+		}
+		q := tx.q(ctx).Model(&Delivery{}).Where(`state = ? AND object = ? AND lease_until <= ? AND activity_id <> ?
+			AND inbox IN (SELECT fresh.inbox FROM deliveries fresh WHERE fresh.activity_id = ?)`, DeliveryQueued, ds[0].Object, now, ds[0].ActivityID, ds[0].ActivityID)
+		if s == SupersedeUpdates {
+			q = q.Where("activity_id IN (SELECT id FROM activities WHERE local AND object = ? AND type = 'Update')", ds[0].Object)
+		} else {
+			q = q.Where("attempts = 0")
+		}
+		return translate(q.Updates(map[string]any{"state": DeliveryDone, "last_error": "superseded"}).Error)
 	})
 }
 
@@ -108,7 +110,7 @@ func (db *DB) ClaimDeliveries(ctx context.Context, busy []string, room func(Host
 			return translate(err)
 		}
 		more = len(due) == limit
-		names, activities := map[string]bool{}, map[ID][]byte{}
+		names, activities := map[string]bool{}, map[ID]Activity{}
 		for _, d := range due {
 			names[d.Delivery.Host] = true
 		}
@@ -137,21 +139,22 @@ func (db *DB) ClaimDeliveries(ctx context.Context, busy []string, room func(Host
 			d.Host = h
 			d.Attempts++
 			ids = append(ids, d.ID)
-			activities[d.ActivityID] = nil
+			activities[d.ActivityID] = Activity{}
 			claims = append(claims, d)
 		}
 		if len(ids) == 0 {
 			return nil
 		}
 		var as []Activity
-		if err := tx.q(ctx).Select("id", "raw").Where("id IN ?", padded(keys(activities))).Find(&as).Error; err != nil {
+		if err := tx.q(ctx).Select("id", "type", "raw").Where("id IN ?", padded(keys(activities))).Find(&as).Error; err != nil {
 			return translate(err)
 		}
 		for _, a := range as {
-			activities[a.ID] = a.Raw
+			activities[a.ID] = a
 		}
 		for i := range claims {
-			claims[i].Raw = activities[claims[i].ActivityID]
+			a := activities[claims[i].ActivityID]
+			claims[i].Raw, claims[i].Type = a.Raw, a.Type
 		}
 		return translate(tx.q(ctx).Model(&Delivery{}).Where("id IN ?", padded(ids)).
 			Updates(map[string]any{"lease_until": now.Add(lease), "attempts": clause.Expr{SQL: "attempts + 1"}}).Error)
@@ -191,11 +194,21 @@ func (db *DB) FinishDelivery(ctx context.Context, d *Delivery, h *Host) error {
 	})
 }
 
-// GiveUpDeliveries ends what waits for a host since before a time, and says how many. Tries to a host that does not answer are
-// shared by all that waits for it: alone they would come to their last one years later, or never.
-func (db *DB) GiveUpDeliveries(ctx context.Context, host string, before time.Time) (n int64, err error) {
+// momentary are activities that are worth nothing days later: what they brought is asked for where it is. The others say
+// what holds or holds no more, and a server that has not heard them goes on telling its people something untrue.
+var momentary = []string{"Create", "Announce", "Like"}
+
+// Momentary reports whether a delivery is worth nothing once its host was away for some days.
+func (c *Claim) Momentary() bool { return slices.Contains(momentary, c.Type) }
+
+// GiveUpDeliveries ends what waits for a host since before a time, or of what is momentary since before another one, and says
+// how many. Tries to a host that does not answer are shared by all that waits for it: alone they would come to their last one
+// years later, or never.
+func (db *DB) GiveUpDeliveries(ctx context.Context, host string, before, momentaryBefore time.Time) (n int64, err error) {
 	err = db.Transaction(ctx, func(tx *DB) error {
-		r := tx.q(ctx).Model(&Delivery{}).Where("state = 'queued' AND host = ? AND created_at < ? AND lease_until <= ?", host, before.UTC(), tx.Now().UTC()).
+		r := tx.q(ctx).Model(&Delivery{}).Where(`state = 'queued' AND host = ? AND lease_until <= ? AND (created_at < ?
+			OR created_at < ? AND activity_id IN (SELECT id FROM activities WHERE local AND type IN ?))`,
+			host, tx.Now().UTC(), before.UTC(), momentaryBefore.UTC(), momentary).
 			Updates(map[string]any{"state": DeliveryDead, "last_error": "its host did not answer in time"})
 		n = r.RowsAffected
 		return translate(r.Error)
@@ -203,18 +216,12 @@ func (db *DB) GiveUpDeliveries(ctx context.Context, host string, before time.Tim
 	return n, err
 }
 
-// momentary are activities that are worth nothing days later: what they brought is asked for where it is. The others say
-// what holds or holds no more, and a server that has not heard them goes on telling its people something untrue.
-var momentary = []string{"Create", "Announce", "Like"}
-
-// ReviveDeliveries is for a host that is back: what still waits for it is due now, with all its tries, and so is what was given
-// up as the host did not answer, but for what is momentary. It says how many. What the host has refused stays refused.
-func (db *DB) ReviveDeliveries(ctx context.Context, host string) (n int64, err error) {
+// HastenDeliveries is for a host that is back: what waits for it is due now, with all its tries. It says how many.
+func (db *DB) HastenDeliveries(ctx context.Context, host string) (n int64, err error) {
 	err = db.Transaction(ctx, func(tx *DB) error {
 		now := tx.Now().UTC()
-		r := tx.q(ctx).Model(&Delivery{}).Where(`host = ? AND (state = 'queued' AND lease_until <= ? OR state = 'dead' AND (last_status = 0 OR last_status >= 500)
-			AND activity_id NOT IN (SELECT id FROM activities WHERE local AND type IN ?))`, host, now, momentary).
-			Updates(map[string]any{"state": DeliveryQueued, "next_at": now, "created_at": now, "lease_until": now, "attempts": 0})
+		r := tx.q(ctx).Model(&Delivery{}).Where("state = 'queued' AND host = ? AND lease_until <= ?", host, now).
+			Updates(map[string]any{"next_at": now, "attempts": 0})
 		n = r.RowsAffected
 		return translate(r.Error)
 	})
