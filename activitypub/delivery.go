@@ -184,7 +184,7 @@ func (n *Node) try(ctx context.Context, c storage.Claim) {
 		}
 		switch {
 		case before.FailingDays >= absentDays && h.FailingDays == 0: // it is back
-			_, err := tx.HastenDeliveries(ctx, h.Host)
+			_, err := tx.HastenDeliveries(ctx, h.Host, maxAttempts-4)
 			return err
 		case h.OpenUntil != nil:
 			_, err := tx.GiveUpDeliveries(ctx, h.Host, now.Add(-deliveryLife), now.Add(-momentaryLife))
@@ -390,7 +390,7 @@ func (n *Node) alive(ctx context.Context, signer *storage.Actor) {
 		if err := tx.SaveHost(ctx, h); err != nil || !absent {
 			return err
 		}
-		_, err := tx.HastenDeliveries(ctx, host)
+		_, err := tx.HastenDeliveries(ctx, host, maxAttempts-4)
 		return err
 	})
 	if err != nil {

@@ -216,12 +216,13 @@ func (db *DB) GiveUpDeliveries(ctx context.Context, host string, before, momenta
 	return n, err
 }
 
-// HastenDeliveries is for a host that is back: what waits for it is due now, with all its tries. It says how many.
-func (db *DB) HastenDeliveries(ctx context.Context, host string) (n int64, err error) {
+// HastenDeliveries is for a host that is back: what waits for it is due now, and has had at most so many tries, that one request
+// which is lost does not end it. It says how many.
+func (db *DB) HastenDeliveries(ctx context.Context, host string, tries int) (n int64, err error) {
 	err = db.Transaction(ctx, func(tx *DB) error {
 		now := tx.Now().UTC()
 		r := tx.q(ctx).Model(&Delivery{}).Where("state = 'queued' AND host = ? AND lease_until <= ?", host, now).
-			Updates(map[string]any{"next_at": now, "attempts": 0})
+			Updates(map[string]any{"next_at": now, "attempts": clause.Expr{SQL: "CASE WHEN attempts > ? THEN ? ELSE attempts END", Vars: []any{tries, tries}}})
 		n = r.RowsAffected
 		return translate(r.Error)
 	})
