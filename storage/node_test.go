@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -313,6 +314,99 @@ func TestINJ252NothingIsFoundByNothing(t *testing.T) {
 			if err := find(); !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("%s finds by nothing: %v", name, err)
 			}
+		}
+	})
+}
+
+func TestWhatWaitsForAHostThatIsAway(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		ana, bo, cy := actor(t, db, "ana", ""), actor(t, db, "bo", "elm.example"), actor(t, db, "cy", "ash.example")
+		now := time.Now().UTC().Truncate(time.Second)
+		db.Now = func() time.Time { return now }
+		p := &storage.Post{IRI: "https://rye.example/users/ana/statuses/1", ActorID: ana.ID, Type: "Note", Visibility: storage.Public, PublishedAt: now}
+		if err := db.SavePost(ctx, p); err != nil {
+			t.Fatal(err)
+		}
+		send := func(kind string, s storage.Supersede, inboxes ...storage.IRI) {
+			t.Helper()
+			err := db.Transaction(ctx, func(tx *storage.DB) error {
+				act := &storage.Activity{IRI: storage.IRI("https://rye.example/" + tx.NewID().String()), ActorIRI: ana.IRI, Type: kind, Object: p.IRI, Local: true, Raw: []byte(kind)}
+				if _, err := tx.SaveActivity(ctx, act); err != nil {
+					return err
+				}
+				var ds []storage.Delivery
+				for _, i := range inboxes {
+					ds = append(ds, storage.Delivery{ActivityID: act.ID, Inbox: i, Host: strings.Split(string(i), "/")[2], ActorID: ana.ID, Object: p.IRI})
+				}
+				return tx.Enqueue(ctx, ds, s)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		states := func() string {
+			t.Helper()
+			ds, err := db.Deliveries(ctx, "", 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out []string
+			for _, d := range ds {
+				a, err := db.ActivityByID(ctx, d.ActivityID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				out = append(out, d.Host+" "+a.Type+" "+d.State)
+			}
+			slices.Sort(out)
+			return strings.Join(out, ", ")
+		}
+		want := func(what, want string) {
+			t.Helper()
+			if got := states(); got != want {
+				t.Errorf("%s: %s, want %s", what, got, want)
+			}
+		}
+		const oak, elm = "https://oak.example/inbox", "https://elm.example/inbox"
+		send("Create", storage.SupersedeNone, oak, elm)
+		send("Update", storage.SupersedeUpdates, oak, elm)
+		send("Update", storage.SupersedeUpdates, oak)
+		want("an edit that one host gets", "elm.example Create queued, elm.example Update queued, oak.example Create queued, oak.example Update queued")
+		if n, err := db.GiveUpDeliveries(ctx, "oak.example", now.Add(-time.Hour), now.Add(time.Hour)); err != nil || n != 1 {
+			t.Errorf("%d, %v", n, err)
+		}
+		want("the post is given up", "elm.example Create queued, elm.example Update queued, oak.example Create dead, oak.example Update queued")
+		if n, err := db.HastenDeliveries(ctx, "oak.example", 12); err != nil || n != 1 {
+			t.Errorf("%d, %v", n, err)
+		}
+		if n, err := db.GiveUpDeliveries(ctx, "elm.example", now.Add(time.Hour), now); err != nil || n != 2 {
+			t.Errorf("%d, %v", n, err)
+		}
+		want("all is given up", "elm.example Create dead, elm.example Update dead, oak.example Create dead, oak.example Update queued")
+
+		told, err := db.InboxesToldOf(ctx, p)
+		if err != nil || !slices.Equal(told, []storage.IRI{elm, oak}) {
+			t.Errorf("told were %v, %v", told, err)
+		}
+		if _, err := db.SaveLike(ctx, &storage.Like{IRI: "https://elm.example/l", ActorID: bo.ID, PostID: p.ID}); err != nil {
+			t.Fatal(err)
+		}
+		answer := &storage.Post{IRI: "https://ash.example/1", ActorID: cy.ID, Type: "Note", InReplyTo: p.IRI, Visibility: storage.Public, PublishedAt: now}
+		if err := db.SavePost(ctx, answer); err != nil {
+			t.Fatal(err)
+		}
+		concerned, err := db.InboxesConcerned(ctx, p)
+		if err != nil || len(concerned) != 2 || concerned[0].Inbox != bo.Inbox || concerned[1].Inbox != cy.Inbox {
+			t.Errorf("concerned are %+v, %v", concerned, err)
+		}
+		for _, h := range []storage.Host{{Host: "up.example"}, {Host: "open.example", OpenUntil: &now}, {Host: "days.example", FailingDays: 2}} {
+			if err := db.SaveHost(ctx, &h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if down, err := db.HostsDown(ctx, 10); err != nil || len(down) != 2 {
+			t.Errorf("down are %v, %v", down, err)
 		}
 	})
 }
