@@ -118,8 +118,6 @@ CREATE TABLE deliveries (
   UNIQUE (activity_id, inbox)
 );
 
-CREATE INDEX deliveries_dead ON deliveries (host) WHERE state = 'dead';
-
 CREATE INDEX deliveries_due ON deliveries (next_at, id) WHERE state = 'queued';
 
 CREATE INDEX deliveries_host ON deliveries (host, object, id) WHERE state = 'queued';
