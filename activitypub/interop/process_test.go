@@ -43,6 +43,14 @@ type process struct {
 	stdin  io.Closer
 	stdout *bufio.Reader
 	log    tail
+
+	drain   sync.Once
+	drained sync.WaitGroup
+}
+
+// rest reads what is left of standard output into the log; only one may read it from then on.
+func (p *process) rest() {
+	p.drain.Do(func() { p.drained.Go(func() { _, _ = io.Copy(&p.log, p.stdout) }) })
 }
 
 // start runs the program and ends it with the test; what it wrote to its standard error is shown if the test failed.
@@ -60,8 +68,9 @@ func start(t *testing.T, name string, cmd *exec.Cmd) *process {
 	t.Cleanup(func() {
 		p.stdin.Close()
 		over := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
-		go io.Copy(io.Discard, p.stdout)
+		p.rest()
 		err := cmd.Wait()
+		p.drained.Wait()
 		if !over.Stop() {
 			t.Errorf("%s did not end when asked to: %v", name, err)
 		}
@@ -163,7 +172,7 @@ func startPlanet(t *testing.T, a *authority, name string) *planet {
 	if m == nil {
 		t.Fatalf("planet serve said %q, want the address that it listens on", line)
 	}
-	go io.Copy(&proc.log, proc.stdout)
+	proc.rest()
 	p.passTo(m[1])
 	db, err := storage.Open(t.Context(), storage.Config{DSN: filepath.Join(data, "planet.db"), ReadConns: 1})
 	must(t, err)
