@@ -57,6 +57,7 @@ type DB struct {
 	pool    *sql.DB // of the readers
 	read    *gorm.DB
 	writer  *writer
+	clock   *ledgerClock
 
 	tx   *gorm.DB    // inside a transaction, and nil outside
 	over atomic.Bool // the transaction has ended
@@ -74,7 +75,7 @@ var minSQLite = [3]int{3, 51, 3}
 // Open opens the database, and makes the file and its directory, for the owner's eyes only, if there are none.
 // It does not migrate. Close ends what it starts.
 func Open(ctx context.Context, c Config) (*DB, error) {
-	db := &DB{Now: time.Now, Log: c.Log, dsn: c.DSN, ids: &ids{}}
+	db := &DB{Now: time.Now, Log: c.Log, dsn: c.DSN, ids: &ids{}, clock: &ledgerClock{}}
 	if db.Log == nil {
 		db.Log = slog.New(slog.DiscardHandler)
 	}

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"iter"
@@ -139,6 +140,23 @@ func Partial(n int64) []Tile {
 		}
 	}
 	return tiles
+}
+
+// TileRoot is the root over the hashes of a full tile, one after another: the hash that the level above has in its place.
+func TileRoot(hashes []byte) Hash {
+	level := make([]Hash, len(hashes)/len(Hash{}))
+	for i := range level {
+		level[i] = Hash(hashes[i*len(Hash{}):])
+	}
+	if len(level) == 0 {
+		return sha256.Sum256(nil)
+	}
+	for n := len(level); n > 1; n /= 2 {
+		for i := range n / 2 {
+			level[i] = tlog.NodeHash(level[2*i], level[2*i+1])
+		}
+	}
+	return level[0]
 }
 
 // Tiles fetches the hashes of a tile: width*32 bytes. It is asked for full tiles, and for partial ones only in the width that they
