@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -19,9 +18,6 @@ const (
 	MaxOpening = 32 << 10
 	// MaxReceipt is the largest receipt in bytes.
 	MaxReceipt = 512 << 10
-
-	// maxExtra bounds leaf, salt and opening together.
-	maxExtra = MaxOpening + 8<<10
 
 	receiptHeader = "c2sp.org/tlog-proof@v1\n"
 )
@@ -148,9 +144,6 @@ func ParseReceipt(file []byte) (Receipt, error) {
 
 // parseExtra splits leaf, salt and opening.
 func (r *Receipt) parseExtra(extra []byte) error {
-	if len(extra) > maxExtra {
-		return fmt.Errorf("receipt: %w: extra is of %d bytes, at most %d", ErrMalformed, len(extra), maxExtra)
-	}
 	head, opening, ok := bytes.Cut(extra, []byte("\n\n"))
 	at := bytes.LastIndexByte(head, '\n') + 1
 	salt, isSalt := bytes.CutPrefix(head[at:], []byte("salt "))
@@ -176,7 +169,7 @@ type Verified struct {
 //
 // The error wraps one of ErrMalformed, ErrPlace, ErrOpening, ErrSignature, ErrUnsigned, ErrForeign and ErrNotIncluded. Nothing of a
 // refused receipt is returned.
-func Verify(file []byte, keys ...note.Verifier) (Verified, error) {
+func Verify(file []byte, keys ...Verifier) (Verified, error) {
 	r, err := ParseReceipt(file)
 	if err != nil {
 		return Verified{}, err
