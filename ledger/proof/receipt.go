@@ -163,6 +163,12 @@ type Verified struct {
 	Signers    []string   // names of the given keys that signed the checkpoint
 }
 
+// Entry is the whole text of the entry, the leaf's lines but for body and then the opening: what ledger.ParseEntry reads.
+func (v Verified) Entry() []byte {
+	head, _, _ := bytes.Cut(v.Text, []byte("\nbody "))
+	return slices.Concat(head, []byte("\n"), v.Opening)
+}
+
 // Verify checks a receipt offline: that the opening belongs to the leaf, the leaf to the log of its currency, and that one of the
 // keys given, of that log, signed a checkpoint which contains the leaf. Keys come from NewVerifier; those of witnesses may be among
 // them, and do not count yet.
