@@ -86,8 +86,7 @@ def open_checkpoint(signed, name, key):
     need(empty and not re.search(rb"[\x00-\x09\x0b-\x1f]", signed), "the checkpoint is no signed note")
     need(len(lines) == 3 and re.fullmatch(rb"[!-*,-~]{1,255}", lines[0]), "the checkpoint is not of origin, size and root")
     need(1 < len(named) <= 101 and named[-1] == b"", "the checkpoint has no lines of signatures, or too many")
-    size, root, good = decimal(lines[1], MAX_SIZE + 1, "the size"), unbase64(lines[2], "the root"), False
-    need(len(root) == 32, "the root is no hash")
+    size, root, good = decimal(lines[1], MAX_SIZE + 1, "the size"), unbase64(lines[2], "the root"), None
     for line in named[:-1]:
         dash, by, signature = (line.split(b" ", 2) + [b"", b""])[:3]
         raw = unbase64(signature, "a signature")
@@ -98,7 +97,8 @@ def open_checkpoint(signed, name, key):
                 Ed25519PublicKey.from_public_bytes(key[1:]).verify(raw[4:], text)
             except InvalidSignature:
                 raise Refused("the signature of the key is false")
-            good = True
+            need(good in (None, raw), "there are two different signatures of the key")
+            good = raw
     need(good and name == lines[0], "the checkpoint is not signed by the key of its log")
     return lines[0].decode(), size, root
 

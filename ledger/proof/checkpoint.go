@@ -17,6 +17,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
+// Verifier is a public key that checks signatures of notes.
+type Verifier = note.Verifier
+
 // maxNote bounds a signed checkpoint: 16 signatures of the largest kind in sight (ML-DSA, 5 kB) fit twice.
 const maxNote = 256 << 10
 
@@ -160,7 +163,7 @@ func (s *Signer) Sign(size int64, root Hash) ([]byte, error) {
 
 // NewVerifier reads a public key as Vkey writes it. Ed25519 (0x01) is the one type of key that signs a ledger. The error is
 // ErrMalformed.
-func NewVerifier(vkey string) (note.Verifier, error) {
+func NewVerifier(vkey string) (Verifier, error) {
 	name, rest, _ := strings.Cut(vkey, "+")
 	id, encoded, _ := strings.Cut(rest, "+")
 	key, ok := parseBase64(encoded)
@@ -186,7 +189,7 @@ func NewVerifier(vkey string) (note.Verifier, error) {
 // order of their lines.
 //
 // The errors are ErrMalformed, ErrUnsigned and ErrSignature.
-func Open(signed []byte, keys ...note.Verifier) (Checkpoint, []string, error) {
+func Open(signed []byte, keys ...Verifier) (Checkpoint, []string, error) {
 	if len(signed) > maxNote {
 		return Checkpoint{}, nil, fmt.Errorf("checkpoint: %w: %d bytes, at most %d", ErrMalformed, len(signed), maxNote)
 	}
@@ -270,7 +273,7 @@ func CheckConsistent(older, newer Checkpoint, p tlog.TreeProof) error {
 // as it is. Checkpoints of different sizes prove nothing by themselves: ask for a consistency proof.
 //
 // The error is that of Open, or ErrForeign for two origins; then the two cannot be compared.
-func Equivocates(a, b []byte, keys ...note.Verifier) (bool, error) {
+func Equivocates(a, b []byte, keys ...Verifier) (bool, error) {
 	one, _, err := Open(a, keys...)
 	if err != nil {
 		return false, fmt.Errorf("first: %w", err)

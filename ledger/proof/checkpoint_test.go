@@ -2,6 +2,7 @@ package proof
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -260,6 +261,9 @@ func TestVkeys(t *testing.T) {
 	good := newLedger(t, grain).signer.Vkey()
 	name, rest, _ := strings.Cut(good, "+")
 	id, key, _ := strings.Cut(rest, "+")
+	cosigner := make([]byte, 33)
+	cosigner[0] = 4
+	cosignerID := sha256.Sum256(append([]byte("oak.example/witness\n"), cosigner...))
 	for what, bad := range map[string]string{
 		"nothing":          "",
 		"a name alone":     name,
@@ -270,7 +274,7 @@ func TestVkeys(t *testing.T) {
 		"upper case":       name + "+" + strings.ToUpper(id) + "+" + key,
 		"a space":          "coop example+" + id + "+" + key,
 		"a type of ECDSA":  name + "+" + id + "+Ag" + key[2:],
-		"a cosigner's key": "oak.example+00000000+BA" + key[2:],
+		"a cosigner's key": fmt.Sprintf("oak.example/witness+%x+%s", cosignerID[:4], base64Of(cosigner)),
 		"a byte more":      good + "AA==",
 		"a newline":        good + "\n",
 	} {
@@ -316,6 +320,7 @@ func TestOneHistoryContinuesAnother(t *testing.T) {
 	want(t, "an empty log with a root", CheckConsistent(Checkpoint{grain, 0, Hash{1}}, at(300), nil), ErrInconsistent)
 	want(t, "backwards", CheckConsistent(at(300), at(250), prove(250, 300)), ErrInconsistent)
 	want(t, "another log", CheckConsistent(Checkpoint{"oak.example/currencies/grn", 0, at(0).Root}, at(300), nil), ErrForeign)
+	want(t, "a size at which tlog would never come back", CheckConsistent(at(1), Checkpoint{grain, math.MaxInt64, Hash{}}, make(tlog.TreeProof, 62)), ErrInconsistent)
 	want(t, "sizes that cannot be", CheckConsistent(Checkpoint{grain, math.MinInt64, Hash{}}, Checkpoint{grain, math.MaxInt64, Hash{}}, nil), ErrInconsistent)
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // Frontier is the right edge of a Merkle tree: what appending a leaf and computing the root need, at most 60 hashes whatever the
-// size. The zero value is the empty tree. It is about 2 kB: keep it where it is and use its address.
+// size. The zero value is the empty tree. A copy is independent: a store appends to a copy, and keeps it when its transaction is
+// durable.
 //
 // A tree of n leaves is a row of perfect subtrees, one for each bit that is set in n, the largest at the left (RFC 6962, section 2.1).
 type Frontier struct {

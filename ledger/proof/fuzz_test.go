@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"encoding/base64"
 	"reflect"
 	"slices"
 	"testing"
@@ -201,5 +202,28 @@ func FuzzProof(f *testing.F) {
 			break
 		}
 		Partial(a)
+	})
+}
+
+// FuzzExtra: of all that extra could hold, beside a true path and checkpoint, the entry that was logged alone is taken.
+func FuzzExtra(f *testing.F) {
+	l := newLedger(f, grain).pay(20)
+	file := l.file(6, 20)
+	head, rest, _ := bytes.Cut(file, []byte("extra "))
+	encoded, rest, _ := bytes.Cut(rest, []byte("\n"))
+	truth, err := base64.StdEncoding.DecodeString(string(encoded))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(truth)
+	f.Add([]byte("planet.ledger/v1\nsalt \n\n"))
+	f.Fuzz(func(t *testing.T, extra []byte) {
+		file := slices.Concat(head, []byte("extra "+base64Of(extra)+"\n"), rest)
+		if _, err := Verify(file, l.key); (err == nil) != bytes.Equal(extra, truth) {
+			t.Errorf("%q: %v", extra, err)
+		}
+		if r, err := ParseReceipt(file); err == nil && !bytes.Equal(marshal(t, r), file) {
+			t.Errorf("%q is written %q", file, marshal(t, r))
+		}
 	})
 }

@@ -40,6 +40,7 @@ func TestALeafHasOneForm(t *testing.T) {
 		{"CRLF", "\n", "\r\n"},
 		{"no newline at the end", "1e1f\n", "1e1f"},
 		{"a line more", "1e1f\n", "1e1f\n\n"},
+		{"text after the last newline", "1e1f\n", "1e1f\nmemo hello"},
 		{"a field more", "1e1f\n", "1e1f\nmemo hello\n"},
 		{"a field less", "kind pay\n", ""},
 		{"two fields exchanged", "seq 41\nat 1795000000000000000", "at 1795000000000000000\nseq 41"},

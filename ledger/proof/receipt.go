@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -19,9 +18,6 @@ const (
 	MaxOpening = 32 << 10
 	// MaxReceipt is the largest receipt in bytes.
 	MaxReceipt = 512 << 10
-
-	// maxExtra bounds leaf, salt and opening together.
-	maxExtra = MaxOpening + 8<<10
 
 	receiptHeader = "c2sp.org/tlog-proof@v1\n"
 )
@@ -148,9 +144,6 @@ func ParseReceipt(file []byte) (Receipt, error) {
 
 // parseExtra splits leaf, salt and opening.
 func (r *Receipt) parseExtra(extra []byte) error {
-	if len(extra) > maxExtra {
-		return fmt.Errorf("receipt: %w: extra is of %d bytes, at most %d", ErrMalformed, len(extra), maxExtra)
-	}
 	head, opening, ok := bytes.Cut(extra, []byte("\n\n"))
 	at := bytes.LastIndexByte(head, '\n') + 1
 	salt, isSalt := bytes.CutPrefix(head[at:], []byte("salt "))
@@ -170,13 +163,19 @@ type Verified struct {
 	Signers    []string   // names of the given keys that signed the checkpoint
 }
 
+// Entry is the whole text of the entry, the leaf's lines but for body and then the opening: what ledger.ParseEntry reads.
+func (v Verified) Entry() []byte {
+	head, _, _ := bytes.Cut(v.Text, []byte("\nbody "))
+	return slices.Concat(head, []byte("\n"), v.Opening)
+}
+
 // Verify checks a receipt offline: that the opening belongs to the leaf, the leaf to the log of its currency, and that one of the
 // keys given, of that log, signed a checkpoint which contains the leaf. Keys come from NewVerifier; those of witnesses may be among
 // them, and do not count yet.
 //
 // The error wraps one of ErrMalformed, ErrPlace, ErrOpening, ErrSignature, ErrUnsigned, ErrForeign and ErrNotIncluded. Nothing of a
 // refused receipt is returned.
-func Verify(file []byte, keys ...note.Verifier) (Verified, error) {
+func Verify(file []byte, keys ...Verifier) (Verified, error) {
 	r, err := ParseReceipt(file)
 	if err != nil {
 		return Verified{}, err

@@ -157,6 +157,7 @@ func vectors(t testing.TB) (files map[string][]byte, fails map[string]error, vke
 	fail("extra_not_base64", ErrMalformed, edit("extra ", "extra !"))
 	fail("extra_unpadded", ErrMalformed, edit("=\nindex", "\nindex"))
 	fail("no_salt", ErrMalformed, editExtra("salt ", "sold "))
+	fail("salt_without_its_name", ErrMalformed, editExtra("salt ", ""))
 	fail("salt_in_upper_case", ErrMalformed, editExtra(hex.EncodeToString(l.salts[41][:]), strings.ToUpper(hex.EncodeToString(l.salts[41][:]))))
 	fail("no_empty_line_after_salt", ErrMalformed, editExtra("\n\n", "\n"))
 	fail("another_salt", ErrOpening, change(func(r *Receipt) { r.Salt[0] ^= 1 }))

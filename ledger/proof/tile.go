@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -175,44 +176,42 @@ func (t Tree) ReadHashes(indexes []int64) ([]Hash, error) {
 	if err := t.check(); err != nil {
 		return nil, err
 	}
-	type fetched struct {
-		tile tlog.Tile
-		data []byte
-	}
-	var tiles []fetched
+	var tiles []tlog.Tile
+	var data [][]byte // of each tile
 	hashes := make([]Hash, 0, len(indexes))
-next:
 	for _, index := range indexes {
 		if index < 0 || index >= tlog.StoredHashCount(t.Size) {
 			return nil, fmt.Errorf("hash %d is not in a log of %d leaves", index, t.Size)
 		}
 		tile := tlog.TileForIndex(TileHeight, index)
-		for _, f := range tiles {
-			if f.tile.L == tile.L && f.tile.N == tile.N {
-				h, err := tlog.HashFromTile(f.tile, f.data, index)
-				if err != nil {
-					return nil, err
-				}
-				hashes = append(hashes, h)
-				continue next
+		i := slices.IndexFunc(tiles, func(have tlog.Tile) bool { return have.L == tile.L && have.N == tile.N })
+		if i < 0 {
+			i = len(tiles)
+			tile.W = int(min(TileWidth, tileHashes(tile.L, t.Size)-tile.N*TileWidth))
+			b, err := t.fetch(Tile{tile.L, tile.N, tile.W})
+			if err != nil {
+				return nil, err
 			}
+			tiles, data = append(tiles, tile), append(data, b)
 		}
-		tile.W = int(min(TileWidth, tileHashes(tile.L, t.Size)-tile.N*TileWidth))
-		data, err := t.Tiles(tile.L, tile.N, tile.W)
-		if err != nil {
-			return nil, fmt.Errorf("tile %s: %w", Tile{tile.L, tile.N, tile.W}.Path(), err)
-		}
-		if len(data) != tile.W*len(Hash{}) {
-			return nil, fmt.Errorf("tile %s: %w: %d bytes, want %d", Tile{tile.L, tile.N, tile.W}.Path(), ErrMalformed, len(data), tile.W*len(Hash{}))
-		}
-		h, err := tlog.HashFromTile(tile, data, index)
+		h, err := tlog.HashFromTile(tiles[i], data[i], index)
 		if err != nil {
 			return nil, err
 		}
-		tiles = append(tiles, fetched{tile, data})
 		hashes = append(hashes, h)
 	}
 	return hashes, nil
+}
+
+func (t Tree) fetch(tile Tile) ([]byte, error) {
+	b, err := t.Tiles(tile.Level, tile.Index, tile.Width)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", tile.Path(), err)
+	}
+	if want := tile.Width * len(Hash{}); len(b) != want {
+		return nil, fmt.Errorf("%s: %w: %d bytes, want %d", tile.Path(), ErrMalformed, len(b), want)
+	}
+	return b, nil
 }
 
 func (t Tree) check() error {
