@@ -176,10 +176,10 @@ func TestREL321ARestoreIsKilled(t *testing.T) {
 	n := newNode(t)
 	n.run("user", "create", "nuria")
 	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
-	pictures(t, n, 100)
+	pictures(t, n, 40)
 	n.run("backup", "monday.planet")
 	cut, halfway, whole := 0, 0, 0
-	for at := time.Duration(0); whole < 3 && at < time.Minute; at += 10*time.Millisecond + at/10 {
+	for at := time.Duration(0); whole < 2 && at < time.Minute; at += 10*time.Millisecond + at/5 {
 		data := filepath.Join(n.dir, fmt.Sprint(at.Milliseconds()))
 		done := n.killed(at, "restore", "monday.planet", "--data", data)
 		_, err := os.Stat(filepath.Join(data, "planet.db"))
@@ -203,7 +203,7 @@ func TestREL321ARestoreIsKilled(t *testing.T) {
 		name := fmt.Sprint("again", at.Milliseconds(), ".planet")
 		n.run("backup", name, "--data", data)
 		var m struct{ Pictures, Missing json.RawMessage }
-		if err := json.Unmarshal([]byte(n.run("backup", "verify", name, "--json")), &m); err != nil || string(m.Pictures) != "100" || string(m.Missing) != "[]" {
+		if err := json.Unmarshal([]byte(n.run("backup", "verify", name, "--json")), &m); err != nil || string(m.Pictures) != "40" || string(m.Missing) != "[]" {
 			t.Errorf("killed after %v: got %s pictures, %s missing, %v", at, m.Pictures, m.Missing, err)
 		}
 		for _, path := range []string{data, filepath.Join(n.dir, name)} {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"planet/storage"
@@ -273,7 +272,8 @@ func settle(work, data, database string) error {
 	if err := os.RemoveAll(work); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(data), syncDir(filepath.Dir(strings.TrimRight(data, "/"))))
+	_ = syncDir(filepath.Dir(filepath.Clean(data))) // a directory that was there need not be ours to read
+	return syncDir(data)
 }
 
 // create opens a new file that is on the disk when it is closed.
