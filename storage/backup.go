@@ -19,7 +19,7 @@ var ErrUnsupported = errors.New("not with this database")
 // Snapshot writes a copy of the database, as it is at one moment, to a file that is not there yet; SQLite alone. Others write
 // meanwhile: what they commit after the first page was read is not in the copy. The copy does not reach the disk by itself.
 //
-// It is VACUUM INTO and not SQLite's backup interface (docs/decisions/0007-backup.md).
+// It is VACUUM INTO and not SQLite's backup interface (docs/decisions/0008-backup.md).
 func (db *DB) Snapshot(ctx context.Context, path string) error {
 	if db.dialect != sqliteDialect {
 		return ErrUnsupported
