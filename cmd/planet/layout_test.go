@@ -65,6 +65,7 @@ var rooms = map[string]room{
 		ours:    []string{"storage"},
 		outside: []string{"golang.org/x/image/...", "github.com/bbrks/go-blurhash"},
 	},
+	"storage/backup":      {ours: []string{"storage", "storage/media"}},
 	"storage/storagetest": {ours: []string{"ledger", "ledger/proof", "storage/..."}, outside: []string{"github.com/jackc/pgx/v5/stdlib"}},
 
 	"activitypub": {

@@ -204,3 +204,21 @@ func Postgres(t *testing.T) *storage.DB {
 	}
 	return db
 }
+
+// ExecFile runs statements on a SQLite file that no DB has open.
+func ExecFile(t testing.TB, path string, statements ...string) {
+	t.Helper()
+	pool, err := sql.Open("sqlite3", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.SetMaxOpenConns(1)
+	for _, s := range statements {
+		if _, err := pool.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := pool.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- What the node knows of itself: origin, epoch, one-time codes.
+-- What the node knows of itself: origin, epoch, one-time codes, that it was restored.
 CREATE TABLE settings (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
