@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"planet/ledger"
 	"planet/ledger/proof"
@@ -452,5 +453,44 @@ func (db *DB) Erase(ctx context.Context, account ledger.ID) error {
 			}
 		}
 		return translate(tx.q(ctx).Exec("UPDATE accounts SET ref = ? WHERE uid = ?", name, account[:]).Error)
+	})
+}
+
+// Resume lets a frozen currency be written again, once the whole book has been verified: what is damaged stays frozen. A book that came out of a backup
+// goes on in a new epoch, under a new name of its log: payments made after the backup are not in this copy, and signing over their places under the old
+// name would contradict checkpoints that members hold (F22). decision says who decided that.
+func (db *DB) Resume(ctx context.Context, c *Currency, decision string) error {
+	if _, err := db.Verify(ctx, c); err != nil {
+		return err
+	}
+	return db.Transaction(ctx, func(tx *DB) error {
+		was, err := tx.currencyByUID(ctx, c.Book.ID)
+		if err != nil || was.Frozen == "" {
+			return err
+		}
+		if was.Book.Next != c.Book.Next {
+			return fmt.Errorf("%s was written while it was verified: %w", c.Book.Code, ErrConflict)
+		}
+		if err := tx.Thaw(ctx, c.ID); err != nil {
+			return err
+		}
+		made, restored, err := tx.Restored(ctx)
+		if err != nil || !restored {
+			return err
+		}
+		body := fmt.Sprintf("restored from a backup made at %s\ndecision %s\n\n%s", made.UTC().Format(time.RFC3339), decision, was.Checkpoint)
+		results, err := tx.Ledger(ctx, ledger.Group{ledger.Note{ID: ledger.NewID("epoch", c.Book.IRI, fmt.Sprint(was.Book.Epoch+1), fmt.Sprint(was.Book.Next)),
+			Currency: c.Book.ID, Kind: ledger.NoteEpoch, Body: []byte(body)}})
+		if err != nil {
+			return err
+		}
+		if err := results[0].Err(); err != nil {
+			return err
+		}
+		var frozen int64
+		if err := scan(tx.q(ctx).Raw("SELECT count(*) FROM currencies WHERE frozen <> ''"), &frozen); err != nil || frozen > 0 {
+			return err
+		}
+		return tx.ConfirmRestored(ctx)
 	})
 }

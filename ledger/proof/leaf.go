@@ -50,11 +50,6 @@ func Commitment(salt [32]byte, opening []byte) [32]byte {
 	return sha256.Sum256(append(append(room[:0], salt[:]...), opening...))
 }
 
-// AppendBody ends a leaf: after its head, which is in b, comes the line of the commitment.
-func AppendBody(b []byte, commitment [32]byte) []byte {
-	return append(hex.AppendEncode(append(b, "body "...), commitment[:]), '\n')
-}
-
 // Append writes the canonical text of the leaf after b. It fails with ErrMalformed where ParseLeaf would refuse the text.
 func (l Leaf) Append(b []byte) ([]byte, error) {
 	if err := l.check(); err != nil {
