@@ -396,7 +396,7 @@ func (n *Node) ImportBalances(ctx context.Context, by By, c *storage.Currency, i
 			}
 		}
 		g := append(append(opens, gives...), takes...)
-		if len(g) == 0 {
+		if len(gives)+len(takes) == 0 {
 			return nil, "", invalid("file", "there is no balance in it")
 		}
 		done.Booked = len(gives) + len(takes)

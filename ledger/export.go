@@ -134,7 +134,7 @@ func (j *Journal) text(w *bufio.Writer) {
 	if j.Of.IsZero() {
 		fmt.Fprintf(w, "%s, all movements\n\n", c.Code)
 		for _, m := range j.Movements {
-			fmt.Fprintf(w, "%6d  %s  %12s  %s -> %s  %s\n", m.Seq, day(m.At), c.Format(m.Amount), line(holder(m.Debit).Name), line(holder(m.Credit).Name), words(m))
+			row(w, "%6d  %s  %12s  %s -> %s  %s", m.Seq, day(m.At), c.Format(m.Amount), line(holder(m.Debit).Name), line(holder(m.Credit).Name), words(m))
 		}
 		return
 	}
@@ -159,9 +159,14 @@ func (j *Journal) text(w *bufio.Writer) {
 		if change > 0 {
 			amount = "+" + amount
 		}
-		fmt.Fprintf(w, "%s  %-28s  %12s  %12s  %s\n", day(m.At), way+" "+line(other.Name), amount, c.Format(after.V), words(m))
+		row(w, "%s  %-28s  %12s  %12s  %s", day(m.At), way+" "+line(other.Name), amount, c.Format(after.V), words(m))
 	}
 	fmt.Fprintf(w, "%-10s  %-28s  %12s  %12s\n", "", "closing balance", "", c.Format(j.Closing))
+}
+
+// row writes a line without spaces at its end.
+func row(w *bufio.Writer, format string, args ...any) {
+	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 }
 
 // words are what a movement was for.
