@@ -474,7 +474,7 @@ func (n *Node) getCurrency(r *http.Request, _ *reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encode(doc)
+	return encodePlain(doc) // go-fed knows no ResourceSpecification
 }
 
 // getLog serves what hangs below a currency: its log as C2SP tlog-tiles has it, to everybody. It shows how many entries there are, of which kind and when;

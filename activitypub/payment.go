@@ -57,18 +57,20 @@ func cleanMemo(s string) (string, error) {
 	return s, nil
 }
 
-// actIRI is the id of an activity that an act is known by: of the actor and her key, so that asking again is asking for the same; or a fresh one.
-func (n *Node) actIRI(by By, key string) (storage.IRI, error) {
+// actIRI is the id of an activity that an act is known by: of the actor and her key, so that asking again is asking for the same; or a fresh one. The number
+// is the payment's, if it becomes one.
+func (n *Node) actIRI(by By, key string) (storage.IRI, storage.ID, error) {
+	id := n.DB.NewID()
 	if key == "" {
-		return storage.IRI(n.Origin + "/activities/" + n.DB.NewID().String()), nil
+		return storage.IRI(n.Origin + "/activities/" + id.String()), id, nil
 	}
 	if len(key) > maxKey || !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) {
-		return "", invalid("id", "at most %d bytes of plain text", maxKey)
+		return "", 0, invalid("id", "at most %d bytes of plain text", maxKey)
 	}
-	return storage.IRI(n.Origin + "/activities/" + ledger.NewID("key", string(by.Actor.IRI), key).String()), nil
+	return storage.IRI(n.Origin + "/activities/" + ledger.NewID("key", string(by.Actor.IRI), key).String()), id, nil
 }
 
-// payee names the account of an owner for a payment: hers, or one that does not exist. An account that was given to somebody else is not hers any more (F37).
+// accountOf names the account of an owner for a payment: hers, or one that does not exist. An account that was given to somebody else is not hers any more (F37).
 func (n *Node) accountOf(ctx context.Context, c *storage.Currency, owner *storage.Actor) (ledger.Account, error) {
 	a, err := n.DB.Account(ctx, c, owner.IRI)
 	if !errors.Is(err, storage.ErrNotFound) {
@@ -97,7 +99,7 @@ func (n *Node) Pay(ctx context.Context, by By, o PayOrder) (*storage.Payment, er
 	if err != nil {
 		return nil, err
 	}
-	iri, err := n.actIRI(by, o.Key)
+	iri, number, err := n.actIRI(by, o.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +143,7 @@ func (n *Node) Pay(ctx context.Context, by By, o PayOrder) (*storage.Payment, er
 		}
 		p.Settles = ledger.NewID("settles", c.Book.IRI, string(by.Actor.IRI), string(o.To.IRI), string(o.Order))
 	}
-	row := storage.Payment{IRI: iri, UID: p.ID[:], CurrencyID: c.ID, Payer: by.Actor.IRI, Payee: o.To.IRI, Amount: amount, Code: p.Code.String(), Memo: memo}
+	row := storage.Payment{ID: number, IRI: iri, UID: p.ID[:], CurrencyID: c.ID, Payer: by.Actor.IRI, Payee: o.To.IRI, Amount: amount, Code: p.Code.String(), Memo: memo}
 	return n.submit(ctx, by, c, row, act, func(memo ledger.Digest) ledger.Command {
 		p.Memo = memo
 		return p
@@ -269,7 +271,7 @@ func (n *Node) TakePayment(ctx context.Context, by By, id storage.ID, typed, key
 	if err != nil {
 		return nil, err
 	}
-	iri, err := n.actIRI(by, key)
+	iri, _, err := n.actIRI(by, key)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +284,7 @@ func (n *Node) ReleasePayment(ctx context.Context, by By, id storage.ID, key str
 	if err != nil {
 		return nil, err
 	}
-	iri, err := n.actIRI(by, key)
+	iri, _, err := n.actIRI(by, key)
 	if err != nil {
 		return nil, err
 	}
@@ -339,12 +341,12 @@ func (n *Node) RefundPayment(ctx context.Context, by By, id storage.ID, typed, m
 	if err != nil {
 		return nil, err
 	}
-	iri, err := n.actIRI(by, key)
+	iri, number, err := n.actIRI(by, key)
 	if err != nil {
 		return nil, err
 	}
 	f := ledger.Refund{ID: ledger.NewID("pay", string(iri)), Original: p.Transfer(), Amount: amount}
-	row := storage.Payment{IRI: iri, UID: f.ID[:], CurrencyID: c.ID, Payer: p.Payee, Payee: p.Payer, Amount: amount, Code: ledger.RefundCode.String(), Memo: memo, RefundOf: &p.ID}
+	row := storage.Payment{ID: number, IRI: iri, UID: f.ID[:], CurrencyID: c.ID, Payer: p.Payee, Payee: p.Payer, Amount: amount, Code: ledger.RefundCode.String(), Memo: memo, RefundOf: &p.ID}
 	if typed == "" { // what is left is known to the ledger alone; a row says what people would read now
 		t, _, err := n.DB.Transfer(ctx, p.Transfer())
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -17,7 +18,6 @@ var documents = []string{
 	"/inbox", "/activities/*",
 	"/users/*", // what hangs below an actor or a post; both themselves negotiate
 	"/actor", "/actor/*", "/ledger", "/ledger/*",
-	"/currencies/*", // the log; the currency itself negotiates
 	"/.well-known/*", "/nodeinfo/*",
 }
 
@@ -43,7 +43,7 @@ func (s *Server) routes() *echo.Echo {
 	for _, at := range []string{"/users/:name/statuses/:id", "/@:name/:id", "/%40:name/:id"} {
 		e.Match(read, at, s.negotiate(s.pages.Post))
 	}
-	e.Match(read, "/currencies/:code", s.currency)
+	e.Match(read, "/currencies/*", s.currency)
 	e.Match(read, "/media/:name", s.media)
 	e.Match(read, "/media/remote/:mac/:address", s.remoteMedia)
 	s.pages.Register(e)
@@ -82,8 +82,12 @@ func (s *Server) negotiate(page echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// currency answers with the page of a currency, or its document.
+// currency answers with the page of a currency, its document, or a part of its log.
 func (s *Server) currency(c echo.Context) error {
+	if strings.Contains(c.Param("*"), "/") {
+		s.Node.Handler().ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
 	c.Response().Header().Set("Vary", "Accept, Signature")
 	if !activitypub.WantsActivity(accept(c.Request())) {
 		return s.pages.Currency(c)

@@ -33,7 +33,7 @@ var kinds = map[ledger.Kind]string{
 // Currency shows a currency. Its address is that of its document, too.
 func (p *Pages) Currency(c echo.Context) error {
 	ctx := c.Request().Context()
-	code := c.Param("code")
+	code := c.Param("*")
 	if code == "" || len(code) > 12 || code != strings.ToLower(code) {
 		return storage.ErrNotFound
 	}
