@@ -1,0 +1,138 @@
+package storage_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"planet/ledger"
+	"planet/storage"
+	"planet/storage/storagetest"
+)
+
+// BenchmarkPayments measures durable payments per second: decided, logged, signed and on disk. Run it with -benchtime 1x; each part pays for some seconds.
+// In the same run stand the limit (bare multi-row inserts of the same rows) and what is often done (a gorm transaction per payment). docs/performance.md
+func BenchmarkPayments(b *testing.B) {
+	for name, open := range map[string]func(testing.TB) *storage.DB{"sqlite": storagetest.New, "postgres": storagetest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			const members = 10_000
+			names := make([]string, members)
+			for i := range names {
+				names[i] = fmt.Sprint("m", i)
+			}
+			fresh := func(b *testing.B) (*books, []ledger.ID) {
+				bk := newBooks(b, open(b), ledger.Mutual, names...)
+				ids := make([]ledger.ID, members)
+				for i := range ids {
+					ids[i] = bk.account(names[i])
+				}
+				return bk, ids
+			}
+			b.Run("bare-256", func(b *testing.B) {
+				bk, ids := fresh(b)
+				rnd := rand.New(rand.NewPCG(1, 2))
+				n, start := 0, time.Now()
+				for time.Since(start) < 4*time.Second {
+					bk.must(bk.BarePayments(context.Background(), bk.c, ids, 256, rnd))
+					n += 256
+				}
+				b.ReportMetric(float64(n)/time.Since(start).Seconds(), "payments/s")
+			})
+			for _, submitters := range []int{1, 16, 256} {
+				for _, hot := range []int{0, 50, 100} {
+					b.Run(fmt.Sprintf("submitters-%d/hot-%d", submitters, hot), func(b *testing.B) {
+						bk, ids := fresh(b)
+						var n atomic.Int64
+						commits, start := bk.Commits(), time.Now()
+						var wg sync.WaitGroup
+						for w := range submitters {
+							wg.Add(1)
+							go func() {
+								defer wg.Done()
+								rnd := rand.New(rand.NewPCG(uint64(w), 7))
+								for time.Since(start) < 4*time.Second {
+									from, to := ids[rnd.IntN(members)], ids[rnd.IntN(members)]
+									if rnd.IntN(100) < hot {
+										to = ids[0]
+									}
+									if from == to {
+										continue
+									}
+									p := ledger.Pay{ID: ledger.NewID("pay", fmt.Sprint(w, " ", n.Add(1))), Currency: bk.c.Book.ID, Debit: from, Credit: to, Amount: 1}
+									if r, err := bk.Pay(context.Background(), storage.Submission{Currency: p.Currency, Group: ledger.Group{p}}); err != nil || !r.Code.OK() {
+										b.Errorf("%s %v", r.Code, err)
+										return
+									}
+								}
+							}()
+						}
+						wg.Wait()
+						took := time.Since(start).Seconds()
+						b.ReportMetric(float64(n.Load())/took, "payments/s")
+						b.ReportMetric(float64(bk.Commits()-commits)/float64(n.Load()), "fsyncs/payment")
+					})
+				}
+			}
+			b.Run("one-gorm-transaction-each", func(b *testing.B) {
+				bk := newNaive(b, open(b), members)
+				rnd := rand.New(rand.NewPCG(1, 2))
+				n, start := 0, time.Now()
+				for ; time.Since(start) < 4*time.Second; n++ {
+					bk.must(bk.naivePay(n, rnd.IntN(members), rnd.IntN(members)))
+				}
+				b.ReportMetric(float64(n)/time.Since(start).Seconds(), "payments/s")
+			})
+		})
+	}
+}
+
+// The naive ledger: what one writes first. A balance in a row, a transfer in a row, a transaction each, no log and no proof.
+type (
+	naiveAccount struct {
+		ID      int64 `gorm:"primaryKey;autoIncrement:false"`
+		Balance int64
+	}
+	naiveTransfer struct {
+		ID       string `gorm:"primaryKey"`
+		From, To int64
+		Amount   int64
+		At       int64
+	}
+)
+
+func newNaive(t testing.TB, db *storage.DB, members int) *books {
+	b := &books{DB: db, t: t}
+	ctx := context.Background()
+	b.must(db.Exec(ctx, "CREATE TABLE naive_accounts (id BIGINT PRIMARY KEY, balance BIGINT NOT NULL)"))
+	b.must(db.Exec(ctx, `CREATE TABLE naive_transfers (id TEXT PRIMARY KEY, "from" BIGINT NOT NULL, "to" BIGINT NOT NULL, amount BIGINT NOT NULL, at BIGINT NOT NULL)`))
+	accounts := make([]naiveAccount, members)
+	for i := range accounts {
+		accounts[i].ID = int64(i)
+	}
+	b.must(db.Transaction(ctx, func(tx *storage.DB) error { return tx.Q(ctx).CreateInBatches(accounts, 500).Error }))
+	return b
+}
+
+func (b *books) naivePay(n, from, to int) error {
+	ctx := context.Background()
+	return b.Transaction(ctx, func(tx *storage.DB) error {
+		var payer, payee naiveAccount
+		if err := tx.Q(ctx).Where("id = ?", from).Take(&payer).Error; err != nil {
+			return err
+		}
+		if err := tx.Q(ctx).Where("id = ?", to).Take(&payee).Error; err != nil {
+			return err
+		}
+		if err := tx.Q(ctx).Model(&payer).Update("balance", payer.Balance-1).Error; err != nil {
+			return err
+		}
+		if err := tx.Q(ctx).Model(&payee).Update("balance", payee.Balance+1).Error; err != nil {
+			return err
+		}
+		return tx.Q(ctx).Create(&naiveTransfer{ID: fmt.Sprint(n), From: int64(from), To: int64(to), Amount: 1, At: tx.Now().UnixNano()}).Error
+	})
+}
