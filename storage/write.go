@@ -308,7 +308,7 @@ func (w *writer) take(t *turn) error {
 
 // call runs t's function and makes an error of a panic.
 func (w *writer) call(t *turn) (err error) {
-	tx := &DB{Now: t.db.Now, Log: t.db.Log, dialect: t.db.dialect, ids: t.db.ids, tx: w.gorm}
+	tx := &DB{Now: t.db.Now, Log: t.db.Log, dialect: t.db.dialect, ids: t.db.ids, inserts: t.db.inserts, tx: w.gorm}
 	defer func() {
 		tx.over.Store(true)
 		if p := recover(); p != nil {
