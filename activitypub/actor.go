@@ -335,7 +335,7 @@ func (n *Node) actor(ctx context.Context, iri storage.IRI) (*storage.Actor, erro
 }
 
 // isOurs reports whether an id belongs to this node's origin.
-func (n *Node) isOurs(iri storage.IRI) bool { return sameOrigin(string(iri), n.Origin) }
+func (n *Node) isOurs(iri storage.IRI) bool { return originOf(string(iri)) == n.origin }
 
 // applyActorUpdate stores an Update of the sender's own actor: refetched from its origin, never taken from the activity.
 func (n *Node) applyActorUpdate(signer *storage.Actor) preparation {

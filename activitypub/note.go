@@ -163,7 +163,8 @@ func (n *Node) noteFromWire(o object, raw []byte, author *storage.Actor) (*stora
 	if t, ok := o.time("updated"); ok && t.After(p.PublishedAt) {
 		p.EditedAt = &t
 	}
-	p.Quote, p.QuoteApproval = n.quoteFromWire(o), n.usable(o.iri("quoteAuthorization"))
+	tags := o.children("tag")
+	p.Quote, p.QuoteApproval = n.quoteFromWire(o, tags), n.usable(o.iri("quoteAuthorization"))
 	attachments := o.list("attachment")
 	if isMedium(p.Type) {
 		attachments = append(mediaOf(o), attachments...)
@@ -173,11 +174,7 @@ func (n *Node) noteFromWire(o object, raw []byte, author *storage.Actor) (*stora
 			p.Attachments = append(p.Attachments, a)
 		}
 	}
-	for _, raw := range o.list("tag") {
-		t := parseObject(raw)
-		if t == nil {
-			continue
-		}
+	for _, t := range tags {
 		switch t.kind(nil) {
 		case "Hashtag":
 			name := strings.ToLower(strings.TrimPrefix(plainText(t.str("name")), "#"))
@@ -209,15 +206,14 @@ func (n *Node) usables(ids []storage.IRI, limit int) []storage.IRI {
 }
 
 // quoteFromWire finds the post that another one quotes, in the words of FEP-044f, FEP-dd4b, Misskey, Fedibird and FEP-e232.
-func (n *Node) quoteFromWire(o object) storage.IRI {
+func (n *Node) quoteFromWire(o object, tags []object) storage.IRI {
 	for _, key := range []string{"quote", "quoteUrl", "quoteUri", "_misskey_quote"} {
 		if i := n.usable(o.iri(key)); i != "" {
 			return i
 		}
 	}
-	for _, raw := range o.list("tag") {
-		t := parseObject(raw)
-		if t == nil || t.kind(nil) != "Link" || !isActivityType(t.str("mediaType")) {
+	for _, t := range tags {
+		if t.kind(nil) != "Link" || !isActivityType(t.str("mediaType")) {
 			continue
 		}
 		for _, rel := range t.list("rel") {
@@ -415,15 +411,15 @@ func (n *Node) applyCreate(signer *storage.Actor) preparation {
 			return n.applyCreateByName(ctx, signer, act)
 		}
 		var all []effect
-		for i, raw := range act.top.list("object") {
-			o := parseObject(raw)
+		for i, p := range act.parts {
+			o := p.object
 			var do effect
 			var err error
 			switch {
 			case isVote(o) && n.isOurs(o.iri("inReplyTo")):
 				do, err = n.applyVote(signer, o, i)(ctx, act)
 			default:
-				do, err = n.applyCreateNote(ctx, signer, act, o, raw)
+				do, err = n.applyCreateNote(ctx, signer, act, o, p.raw)
 			}
 			if err != nil {
 				return nil, err

@@ -149,17 +149,16 @@ func (db *DB) DomainRuleFor(ctx context.Context, host string) (*DomainRule, erro
 	// have at most four names.
 	for four := range slices.Chunk(above(host), 4) {
 		four = append(slices.Clip(four), "", "", "")
-		var rs []DomainRule
-		err := db.q(ctx).Raw(`SELECT * FROM domain_rules WHERE domain = ? UNION ALL SELECT * FROM domain_rules WHERE domain = ?
-			UNION ALL SELECT * FROM domain_rules WHERE domain = ? UNION ALL SELECT * FROM domain_rules WHERE domain = ?`,
-			four[0], four[1], four[2], four[3]).Scan(&rs).Error
+		var domain string
+		err := db.one(ctx, `SELECT coalesce((SELECT domain FROM domain_rules WHERE domain = ?), (SELECT domain FROM domain_rules WHERE domain = ?),
+			(SELECT domain FROM domain_rules WHERE domain = ?), (SELECT domain FROM domain_rules WHERE domain = ?), '')`,
+			[]any{four[0], four[1], four[2], four[3]}, &domain)
 		if err != nil {
-			return nil, translate(err)
+			return nil, err
 		}
-		for _, name := range four {
-			if i := slices.IndexFunc(rs, func(r DomainRule) bool { return r.Domain == name }); i >= 0 {
-				return &rs[i], nil
-			}
+		if domain != "" {
+			var r DomainRule
+			return &r, translate(db.q(ctx).Where("domain = ?", domain).Take(&r).Error)
 		}
 	}
 	return nil, ErrNotFound
@@ -189,7 +188,7 @@ type Standing struct {
 // StandingOf reads how an actor stands, or ErrNotFound.
 func (db *DB) StandingOf(ctx context.Context, actor ID) (Standing, error) {
 	var s Standing
-	err := scan(db.q(ctx).Raw("SELECT suspended_at IS NOT NULL, silenced_at IS NOT NULL, deleted_at IS NOT NULL FROM actors WHERE id = ?", actor), &s.Suspended, &s.Silenced, &s.Deleted)
+	err := db.one(ctx, "SELECT suspended_at IS NOT NULL, silenced_at IS NOT NULL, deleted_at IS NOT NULL FROM actors WHERE id = ?", []any{actor}, &s.Suspended, &s.Silenced, &s.Deleted)
 	return s, err
 }
 

@@ -8,7 +8,6 @@ package storage
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -54,6 +53,7 @@ type DB struct {
 	dialect string
 	dsn     string
 	ids     *ids
+	inserts *inserts
 	pool    *sql.DB // of the readers
 	read    *gorm.DB
 	writer  *writer
@@ -75,7 +75,7 @@ var minSQLite = [3]int{3, 51, 3}
 // Open opens the database, and makes the file and its directory, for the owner's eyes only, if there are none.
 // It does not migrate. Close ends what it starts.
 func Open(ctx context.Context, c Config) (*DB, error) {
-	db := &DB{Now: time.Now, Log: c.Log, dsn: c.DSN, ids: &ids{}, clock: &ledgerClock{}}
+	db := &DB{Now: time.Now, Log: c.Log, dsn: c.DSN, ids: &ids{}, clock: &ledgerClock{}, inserts: &inserts{}}
 	if db.Log == nil {
 		db.Log = slog.New(slog.DiscardHandler)
 	}
@@ -275,16 +275,6 @@ func (db *DB) q(ctx context.Context) *gorm.DB {
 	return q
 }
 
-// scan reads the one row of a Raw query, or ErrNotFound. It is for what is asked about every activity that comes in: gorm
-// puts the placeholders of the dialect in, and no more.
-func scan(q *gorm.DB, targets ...any) error {
-	r := q.Row()
-	if r == nil { // gorm did not ask
-		return cmp.Or(q.Error, errOver)
-	}
-	return translate(r.Scan(targets...))
-}
-
 // create inserts row under a new id, which it draws again while another copy of the node holds the same. id points into row.
 // A row that comes with an id, because its IRI names it, keeps that; ErrConflict when it is taken.
 func (db *DB) create(ctx context.Context, id *ID, row any) error {
@@ -469,6 +459,12 @@ func (l slowLog) Trace(ctx context.Context, begin time.Time, statement func() (s
 		query, rows := statement()
 		l.log.WarnContext(ctx, "slow statement", "duration", d, "rows", rows, "sql", query)
 	}
+}
+
+// slow is called when a statement begins that gorm does not see, and what it returns when that has ended.
+func (db *DB) slow(ctx context.Context, query string) (ended func()) {
+	begin := time.Now()
+	return func() { slowLog{db.Log}.Trace(ctx, begin, func() (string, int64) { return query, -1 }, nil) }
 }
 
 // ParamsFilter keeps the values out of what Trace sees.
