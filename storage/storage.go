@@ -143,7 +143,8 @@ func (db *DB) openSQLite(ctx context.Context, n int) error {
 	}
 	write.SetMaxOpenConns(1)
 	db.writer = newWriter(write, "BEGIN IMMEDIATE", func(c *sql.Conn) error {
-		_, err := c.ExecContext(context.Background(), "PRAGMA temp_store = MEMORY")
+		// A commit of payments writes some thousand pages; at the usual 1,000 each of them would be followed by a checkpoint.
+		_, err := c.ExecContext(context.Background(), "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000")
 		return err
 	})
 	if err := db.writer.connect(ctx); err != nil {
