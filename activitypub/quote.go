@@ -87,7 +87,11 @@ func (n *Node) answerWith(ctx context.Context, tx *storage.DB, from, to *storage
 	if result != "" {
 		m["result"] = result
 	}
-	return n.send(ctx, tx, from, m, shipment{object: act.ID, inboxes: []storage.IRI{to.Inbox}})
+	s := shipment{object: act.ID, inboxes: []storage.IRI{to.Inbox}}
+	if act.Type == "Follow" {
+		s = answers(from, to, act.ID)
+	}
+	return n.send(ctx, tx, from, m, s)
 }
 
 // getStamp shows leave to quote, until it is revoked.
