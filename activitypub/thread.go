@@ -23,6 +23,16 @@ func (n *Node) fetchOpenPost(ctx context.Context, iri storage.IRI) (*storage.Pos
 	return n.fetchPostOf(ctx, iri, everyone)
 }
 
+// fetchQuoted is fetchOpenPost for what somebody quotes. What that quotes itself is not asked for: there would be no end.
+func (n *Node) fetchQuoted(ctx context.Context, iri storage.IRI) (*storage.Post, error) {
+	a, err := n.fetchArrival(ctx, iri)
+	if err != nil {
+		return nil, err
+	}
+	a.quoted = true
+	return n.keepFetched(ctx, iri, a, everyone)
+}
+
 // fetchPostOf keeps a post if it has one of the visibilities, nil for any.
 func (n *Node) fetchPostOf(ctx context.Context, iri storage.IRI, visibilities []string) (*storage.Post, error) {
 	if p, err := n.DB.PostByIRI(ctx, iri); !errors.Is(err, storage.ErrNotFound) {
@@ -32,10 +42,14 @@ func (n *Node) fetchPostOf(ctx context.Context, iri storage.IRI, visibilities []
 	if err != nil {
 		return nil, err
 	}
+	return n.keepFetched(ctx, iri, a, visibilities)
+}
+
+func (n *Node) keepFetched(ctx context.Context, iri storage.IRI, a *arrival, visibilities []string) (*storage.Post, error) {
 	if visibilities != nil && !slices.Contains(visibilities, a.post.Visibility) {
 		return nil, fmt.Errorf("%s is not for everyone: %w", iri, storage.ErrNotFound)
 	}
-	err = n.DB.Transaction(ctx, func(tx *storage.DB) error { return n.keepNew(ctx, tx, a) })
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error { return n.keepNew(ctx, tx, a) })
 	if err != nil {
 		return nil, err
 	}

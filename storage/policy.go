@@ -287,3 +287,31 @@ func (db *DB) RevokeStamp(ctx context.Context, id ID) error {
 		return translate(r.Error)
 	})
 }
+
+// AllowQuote stores what the server of a quoted post says of the quote and the stamp in p, unless an edit has changed them since.
+func (db *DB) AllowQuote(ctx context.Context, p *Post, allowed bool) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Post{}).Where("id = ? AND quote = ? AND quote_approval = ?", p.ID, p.Quote, p.QuoteApproval).Update("quote_allowed", allowed).Error)
+	})
+}
+
+// SetQuoteApproval stores another stamp that a post claims; it allows nothing yet.
+func (db *DB) SetQuoteApproval(ctx context.Context, post ID, stamp IRI) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Post{}).Where("id = ?", post).Updates(map[string]any{"quote_approval": stamp, "quote_allowed": false}).Error)
+	})
+}
+
+// DisallowQuotes takes from the posts that claim a stamp what it allows, if it is about a post of that author.
+func (db *DB) DisallowQuotes(ctx context.Context, stamp IRI, author ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Post{}).Where("quote_approval = ? AND quote_approval <> '' AND quote IN (SELECT q.iri FROM posts q WHERE q.actor_id = ?)", stamp, author).
+			Update("quote_allowed", false).Error)
+	})
+}
+
+// QuotesBy lists the posts that claim a stamp: there is one, unless somebody lies.
+func (db *DB) QuotesBy(ctx context.Context, stamp IRI) ([]Post, error) {
+	var ps []Post
+	return ps, translate(db.q(ctx).Where("quote_approval = ? AND quote_approval <> ''", stamp).Order("id").Limit(20).Find(&ps).Error)
+}

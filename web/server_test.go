@@ -828,6 +828,35 @@ func TestStaticFilesComeFromATable(t *testing.T) {
 	s.want(head, http.StatusOK)
 }
 
+// What a post quotes is shown when the quoted author's server allows it, and until then nothing but where it is.
+func TestAQuoteIsShownOnceItIsAllowed(t *testing.T) {
+	s := newSite(t)
+	baker := s.coop("baker", "The Bakery")
+	quoted := s.say(baker, activitypub.Draft{Text: "Words of the baker"})
+	ann := &storage.Actor{IRI: "https://far.example/users/ann", Type: storage.Person, Username: "ann", Domain: "far.example", Name: "Ann"}
+	if err := s.db.SaveActor(t.Context(), ann); err != nil {
+		t.Fatal(err)
+	}
+	quote := &storage.Post{IRI: "https://far.example/notes/1", ActorID: ann.ID, Type: "Note", Visibility: storage.Public, Content: "<p>Look</p>", Tags: []string{"bread"},
+		Quote: quoted.IRI, QuoteApproval: baker.Actor.IRI + "/stamps/1", PublishedAt: s.db.Now()}
+	if err := s.db.SavePost(t.Context(), quote); err != nil {
+		t.Fatal(err)
+	}
+	w := s.get("/tags/bread")
+	s.want(w, http.StatusOK, "Look", `href="`+string(quoted.IRI)+`"`, "has not said that it may be shown here")
+	s.wantNot(w, "Words of the baker")
+	if err := s.db.AllowQuote(t.Context(), quote, true); err != nil {
+		t.Fatal(err)
+	}
+	w = s.get("/tags/bread")
+	s.want(w, http.StatusOK, "Look", "Words of the baker", "@baker@rye.example")
+	s.wantNot(w, "has not said")
+	if err := s.node.Delete(t.Context(), baker, quoted.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.wantNot(s.get("/tags/bread"), "Words of the baker")
+}
+
 // A stop lets those that are being served end, and tells everybody new to come again; once nobody is served it is over.
 func TestREL312AStopIsGraceful(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
