@@ -27,6 +27,7 @@ const (
 	jobThread = "thread" // find what a post answers
 	jobBoost  = "boost"  // find what somebody shares
 	jobPin    = "pin"    // find what somebody pins
+	jobPins   = "pins"   // read what an actor elsewhere has pinned
 	jobMove   = "move"   // let followers here go along with an actor who moves
 	jobQuote  = "quote"  // ask whether a post may quote what it quotes
 	jobTally  = "tally"  // tell other servers how a poll of ours stands
@@ -145,6 +146,8 @@ func (n *Node) attempt(ctx context.Context, j storage.Job) (err error) {
 		return n.keepBoost(ctx, w)
 	case jobPin:
 		return n.keepPin(ctx, w)
+	case jobPins:
+		return n.keepPins(ctx, w.Actor)
 	case jobMove:
 		return n.followAlong(ctx, w)
 	case jobQuote:
