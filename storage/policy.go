@@ -193,6 +193,18 @@ func (db *DB) StandingOf(ctx context.Context, actor ID) (Standing, error) {
 	return s, err
 }
 
+// Restricted lists the actors elsewhere that are suspended or silenced, by domain and name; those that a rule for their server
+// suspends or silences only with byRule.
+func (db *DB) Restricted(ctx context.Context, byRule bool) ([]Actor, error) {
+	q := db.q(ctx).Where("domain <> '' AND deleted_at IS NULL AND (suspended_at IS NOT NULL OR silenced_at IS NOT NULL)")
+	if !byRule { // what a rule lays on actors has its time (see DeleteDomainRule)
+		q = q.Where(`(suspended_at IS NOT NULL AND suspended_at NOT IN (SELECT created_at FROM domain_rules WHERE kind = 'block')
+			OR silenced_at IS NOT NULL AND silenced_at NOT IN (SELECT created_at FROM domain_rules WHERE kind = 'silence'))`)
+	}
+	var as []Actor
+	return as, translate(q.Order("domain, username, id").Find(&as).Error)
+}
+
 // SetStanding suspends or silences an actor, or lets it go. A suspended actor's follows end.
 func (db *DB) SetStanding(ctx context.Context, actor ID, suspended, silenced bool) error {
 	return db.Transaction(ctx, func(tx *DB) error {
