@@ -606,7 +606,7 @@ func (n *Node) applyDelete(signer *storage.Actor) preparation {
 			if err != nil {
 				return err
 			}
-			return tx.DeletePost(ctx, p.ID)
+			return n.forgetPost(ctx, tx, p, signer)
 		}, nil
 	}
 }

@@ -194,7 +194,7 @@ func (n *Node) lookAgain(ctx context.Context, iri storage.IRI) error {
 			if err := tx.SaveTombstone(ctx, iri, author.IRI); err != nil {
 				return err
 			}
-			return tx.DeletePost(ctx, p.ID)
+			return n.forgetPost(ctx, tx, p, author)
 		})
 	}
 	if err != nil {
