@@ -57,7 +57,7 @@ func (n *Node) pin(ctx context.Context, tx *storage.DB, actor, post storage.ID) 
 
 // keepPin is the job of finding what somebody pins.
 func (n *Node) keepPin(ctx context.Context, w work) error {
-	p, err := n.fetchOpenPost(ctx, w.Object)
+	p, err := n.fetchSought(ctx, w.Object, everyone)
 	if err != nil {
 		return err
 	}

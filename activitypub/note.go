@@ -322,7 +322,7 @@ type arrival struct {
 	author  *storage.Actor
 	told    []storage.ID // whom of ours it speaks to
 	related bool         // it concerns somebody here
-	quoted  bool         // it is kept because another one quotes it
+	sought  bool         // it is kept because of another one, see fetchSought
 }
 
 // readArrival reads a post and finds whom it concerns, without any network and without changing anything.
@@ -490,12 +490,12 @@ func (n *Node) keepNew(ctx context.Context, tx *storage.DB, a *arrival) error {
 			return err
 		}
 	}
-	if p.InReplyTo != "" && p.InReplyToID == nil && !n.isOurs(p.InReplyTo) && a.related {
+	if p.InReplyTo != "" && p.InReplyToID == nil && !n.isOurs(p.InReplyTo) && a.related && !a.sought {
 		if err := enqueue(ctx, tx, jobThread, p.ID.String(), time.Time{}, work{Post: p.ID}); err != nil {
 			return err
 		}
 	}
-	if !a.quoted {
+	if !a.sought {
 		if err := n.askForQuote(ctx, tx, p); err != nil {
 			return err
 		}

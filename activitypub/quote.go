@@ -197,7 +197,7 @@ func (n *Node) leaveToQuote(ctx context.Context, p *storage.Post) (*storage.Acto
 	}
 	quoted, err := n.DB.PostByIRI(ctx, p.Quote)
 	if errors.Is(err, storage.ErrNotFound) && !n.isOurs(p.Quote) {
-		quoted, err = n.fetchQuoted(ctx, p.Quote)
+		quoted, err = n.fetchSought(ctx, p.Quote, everyone)
 	}
 	if err != nil {
 		return nil, err

@@ -18,19 +18,23 @@ func (n *Node) fetchPost(ctx context.Context, iri storage.IRI) (*storage.Post, e
 	return n.fetchPostOf(ctx, iri, nil)
 }
 
-// fetchOpenPost is fetchPost for what somebody shares or pins: of a post that is not for everyone nothing is kept.
+// fetchOpenPost is fetchPost for what somebody shares: of a post that is not for everyone nothing is kept.
 func (n *Node) fetchOpenPost(ctx context.Context, iri storage.IRI) (*storage.Post, error) {
 	return n.fetchPostOf(ctx, iri, everyone)
 }
 
-// fetchQuoted is fetchOpenPost for what somebody quotes. What that quotes itself is not asked for: there would be no end.
-func (n *Node) fetchQuoted(ctx context.Context, iri storage.IRI) (*storage.Post, error) {
+// fetchSought is for a post that is searched for because of another one: what is answered, quoted or pinned. What it answers and quotes
+// itself is not owed another search, or there would be no end.
+func (n *Node) fetchSought(ctx context.Context, iri storage.IRI, visibilities []string) (*storage.Post, error) {
+	if p, err := n.DB.PostByIRI(ctx, iri); !errors.Is(err, storage.ErrNotFound) {
+		return p, err
+	}
 	a, err := n.fetchArrival(ctx, iri)
 	if err != nil {
 		return nil, err
 	}
-	a.quoted = true
-	return n.keepFetched(ctx, iri, a, everyone)
+	a.sought = true
+	return n.keepFetched(ctx, iri, a, visibilities)
 }
 
 // fetchPostOf keeps a post if it has one of the visibilities, nil for any.
@@ -171,7 +175,7 @@ func (n *Node) completeThread(ctx context.Context, post storage.ID) error {
 		if n.isOurs(p.InReplyTo) {
 			return nil
 		}
-		p, err = n.fetchPost(ctx, p.InReplyTo)
+		p, err = n.fetchSought(ctx, p.InReplyTo, nil)
 	}
 	return err
 }
