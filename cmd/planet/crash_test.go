@@ -267,7 +267,7 @@ func TestREL312StoppedUnderLoad(t *testing.T) {
 		}
 	}
 	s.audit(t)
-	if queue := n.run("queue", "--json"); strings.Count(queue, `/users/ann/activities/f"`) != 1 {
+	if queue := n.run("queue", "--json"); strings.Count(queue, `/users/baker answers `) != 1 {
 		t.Errorf("the answer to the follow is owed no more: %s", queue)
 	}
 }
