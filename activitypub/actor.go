@@ -364,6 +364,17 @@ func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor
 	if err := tx.SaveActor(ctx, a); err != nil {
 		return err
 	}
+	if !a.Local() {
+		boosted, err := tx.BoostedHere(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		for i := range boosted {
+			if err := n.forgetPost(ctx, tx, &boosted[i], a); err != nil {
+				return err
+			}
+		}
+	}
 	if err := tx.DeletePostsOf(ctx, a.ID); err != nil {
 		return err
 	}

@@ -318,6 +318,7 @@ type arrival struct {
 	author  *storage.Actor
 	told    []storage.ID // whom of ours it speaks to
 	related bool         // it concerns somebody here
+	sought  bool         // it is kept because of another one, see fetchSought
 }
 
 // readArrival reads a post and finds whom it concerns, without any network and without changing anything.
@@ -485,8 +486,13 @@ func (n *Node) keepNew(ctx context.Context, tx *storage.DB, a *arrival) error {
 			return err
 		}
 	}
-	if p.InReplyTo != "" && p.InReplyToID == nil && !n.isOurs(p.InReplyTo) && a.related {
+	if p.InReplyTo != "" && p.InReplyToID == nil && !n.isOurs(p.InReplyTo) && a.related && !a.sought {
 		if err := enqueue(ctx, tx, jobThread, p.ID.String(), time.Time{}, work{Post: p.ID}); err != nil {
+			return err
+		}
+	}
+	if !a.sought {
+		if err := n.askForQuote(ctx, tx, p); err != nil {
 			return err
 		}
 	}
@@ -527,6 +533,18 @@ func (n *Node) keepEdit(ctx context.Context, tx *storage.DB, a *arrival, old *st
 		return nil
 	}
 	same := p.EditedAt == nil || old.EditedAt != nil && !p.EditedAt.After(*old.EditedAt)
+	p.ID, p.QuoteAllowed = old.ID, old.QuoteAllowed && p.Quote == old.Quote && p.QuoteApproval == old.QuoteApproval
+	if err := n.askForQuote(ctx, tx, p); err != nil {
+		return err
+	}
+	if stale := p.EditedAt != nil && old.EditedAt != nil && p.EditedAt.Before(*old.EditedAt); !stale && p.Quote == old.Quote && p.QuoteApproval != old.QuoteApproval {
+		if err := tx.SetQuoteApproval(ctx, old.ID, p.QuoteApproval); err != nil {
+			return err
+		}
+		if same && a.poll == nil && p.Content == old.Content {
+			return nil // Mastodon says so that leave was given later: no edit
+		}
+	}
 	if a.poll != nil {
 		a.poll.PostID = old.ID
 		if before, err := tx.PollOf(ctx, old.ID); err == nil && same && !sameAnswers(before, a.poll) {
@@ -575,13 +593,16 @@ func (n *Node) applyDelete(signer *storage.Actor) preparation {
 				return err
 			}
 			p, err := tx.PostByIRI(ctx, act.Object)
-			if errors.Is(err, storage.ErrNotFound) || err == nil && (p.ActorID != signer.ID || p.DeletedAt != nil) {
+			if errors.Is(err, storage.ErrNotFound) {
+				return tx.DisallowQuotes(ctx, act.Object, signer.ID) // if it is a stamp of hers
+			}
+			if err == nil && (p.ActorID != signer.ID || p.DeletedAt != nil) {
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			return tx.DeletePost(ctx, p.ID)
+			return n.forgetPost(ctx, tx, p, signer)
 		}, nil
 	}
 }

@@ -192,6 +192,18 @@ func (db *DB) StandingOf(ctx context.Context, actor ID) (Standing, error) {
 	return s, err
 }
 
+// Restricted lists the actors elsewhere that are suspended or silenced, by domain and name; those that a rule for their server
+// suspends or silences only with byRule.
+func (db *DB) Restricted(ctx context.Context, byRule bool) ([]Actor, error) {
+	q := db.q(ctx).Where("domain <> '' AND deleted_at IS NULL AND (suspended_at IS NOT NULL OR silenced_at IS NOT NULL)")
+	if !byRule { // what a rule lays on actors has its time (see DeleteDomainRule)
+		q = q.Where(`(suspended_at IS NOT NULL AND suspended_at NOT IN (SELECT created_at FROM domain_rules WHERE kind = 'block')
+			OR silenced_at IS NOT NULL AND silenced_at NOT IN (SELECT created_at FROM domain_rules WHERE kind = 'silence'))`)
+	}
+	var as []Actor
+	return as, translate(q.Order("domain, username, id").Find(&as).Error)
+}
+
 // SetStanding suspends or silences an actor, or lets it go. A suspended actor's follows end.
 func (db *DB) SetStanding(ctx context.Context, actor ID, suspended, silenced bool) error {
 	return db.Transaction(ctx, func(tx *DB) error {
@@ -285,4 +297,32 @@ func (db *DB) RevokeStamp(ctx context.Context, id ID) error {
 		}
 		return translate(r.Error)
 	})
+}
+
+// AllowQuote stores what the server of a quoted post says of the quote and the stamp in p, unless an edit has changed them since.
+func (db *DB) AllowQuote(ctx context.Context, p *Post, allowed bool) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Post{}).Where("id = ? AND quote = ? AND quote_approval = ?", p.ID, p.Quote, p.QuoteApproval).Update("quote_allowed", allowed).Error)
+	})
+}
+
+// SetQuoteApproval stores another stamp that a post claims; it allows nothing yet.
+func (db *DB) SetQuoteApproval(ctx context.Context, post ID, stamp IRI) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Post{}).Where("id = ?", post).Updates(map[string]any{"quote_approval": stamp, "quote_allowed": false}).Error)
+	})
+}
+
+// DisallowQuotes takes from the posts that claim a stamp what it allows, if it is about a post of that author.
+func (db *DB) DisallowQuotes(ctx context.Context, stamp IRI, author ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Post{}).Where("quote_approval = ? AND quote_approval <> '' AND quote IN (SELECT q.iri FROM posts q WHERE q.actor_id = ?)", stamp, author).
+			Update("quote_allowed", false).Error)
+	})
+}
+
+// QuotesBy lists the posts that claim a stamp: there is one, unless somebody lies.
+func (db *DB) QuotesBy(ctx context.Context, stamp IRI) ([]Post, error) {
+	var ps []Post
+	return ps, translate(db.q(ctx).Where("quote_approval = ? AND quote_approval <> ''", stamp).Order("id").Limit(20).Find(&ps).Error)
 }

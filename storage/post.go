@@ -57,6 +57,7 @@ type Post struct {
 	URL           string
 	Quote         IRI          // the post that this one quotes
 	QuoteApproval IRI          // the stamp that allows it (FEP-044f), as claimed
+	QuoteAllowed  bool         // the server of the post that is quoted says so; until then nobody is shown what is quoted
 	Approval      string       // of a reply whose parent's author wants to be asked: ApprovalPending, ApprovalRejected, or the IRI that says yes
 	Policy        *Policy      `gorm:"serializer:json"`
 	Attachments   []Attachment `gorm:"serializer:json"`
@@ -108,7 +109,7 @@ func (db *DB) SavePost(ctx context.Context, p *Post) error {
 				return ErrConflict
 			}
 			p.ID = old.ID
-			err = tx.q(ctx).Model(p).Select("title", "content", "source", "summary", "sensitive", "language", "url", "quote", "quote_approval", "policy", "attachments", "mentions", "tags", "raw", "edited_at").
+			err = tx.q(ctx).Model(p).Select("title", "content", "source", "summary", "sensitive", "language", "url", "quote", "quote_approval", "quote_allowed", "policy", "attachments", "mentions", "tags", "raw", "edited_at").
 				Updates(p).Error
 			if err != nil {
 				return translate(err)
@@ -200,7 +201,7 @@ func (db *DB) PostByID(ctx context.Context, id ID) (*Post, error) {
 func (db *DB) DeletePost(ctx context.Context, id ID) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		err := tx.q(ctx).Model(&Post{}).Where("id = ?", id).Updates(map[string]any{
-			"title": "", "content": "", "source": "", "summary": "", "quote": "", "attachments": nil, "mentions": nil, "tags": nil, "raw": nil, "deleted_at": tx.Now().UTC(),
+			"title": "", "content": "", "source": "", "summary": "", "quote": "", "quote_approval": "", "quote_allowed": false, "attachments": nil, "mentions": nil, "tags": nil, "raw": nil, "deleted_at": tx.Now().UTC(),
 		}).Error
 		if err != nil {
 			return translate(err)
