@@ -1,9 +1,12 @@
 package storage_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -135,4 +138,58 @@ func (b *books) naivePay(n, from, to int) error {
 		}
 		return tx.Q(ctx).Create(&naiveTransfer{ID: fmt.Sprint(n), From: int64(from), To: int64(to), Amount: 1, At: tx.Now().UnixNano()}).Error
 	})
+}
+
+// BenchmarkVerify builds a book of PLANET_BENCH_ENTRIES entries (a million by default) over 10,000 accounts, and measures what a node does with it:
+// the whole verification, the check at start, a receipt, a statement. Run it with -benchtime 1x.
+func BenchmarkVerify(b *testing.B) {
+	n, _ := strconv.Atoi(cmp.Or(os.Getenv("PLANET_BENCH_ENTRIES"), "1000000"))
+	const members = 10_000
+	names := make([]string, members)
+	for i := range names {
+		names[i] = fmt.Sprint("m", i)
+	}
+	bk := newBooks(b, storagetest.New(b), ledger.Mutual, names...)
+	ctx, rnd := context.Background(), rand.New(rand.NewPCG(3, 4))
+	start := time.Now()
+	for made := 0; made < n; {
+		groups := make([]ledger.Group, 0, 4096)
+		for len(groups) < cap(groups) {
+			from, to := rnd.IntN(members), rnd.IntN(members)
+			if from != to {
+				groups = append(groups, ledger.Group{ledger.Pay{ID: ledger.NewID("pay", fmt.Sprint(made+len(groups))), Currency: bk.c.Book.ID,
+					Debit: bk.account(names[from]), Credit: bk.account(names[to]), Amount: 1}})
+			}
+		}
+		_, err := bk.Ledger(ctx, groups...)
+		bk.must(err)
+		made += len(groups)
+	}
+	b.Logf("%d payments stored in batches of 4,096: %.0f/s", n, float64(n)/time.Since(start).Seconds())
+	c, err := bk.CurrencyByCode(ctx, "GRN")
+	bk.must(err)
+	for _, part := range []struct {
+		name string
+		does func() error
+	}{
+		{"verify", func() error { _, err := bk.Verify(ctx, c); return err }},
+		{"at-start", func() error {
+			found, err := bk.CheckBooks(ctx)
+			if len(found) > 0 {
+				return found[0]
+			}
+			return err
+		}},
+		{"receipt", func() error { _, err := bk.Receipt(ctx, c.Book.ID, ledger.Seq(n/3)); return err }},
+		{"statement", func() error {
+			_, _, err := bk.Statement(ctx, bk.account("m1"), time.Time{}, time.Time{}, 0)
+			return err
+		}},
+	} {
+		b.Run(part.name, func(b *testing.B) {
+			for b.Loop() {
+				bk.must(part.does())
+			}
+		})
+	}
 }
