@@ -20,9 +20,6 @@ func (db *DB) Q(ctx context.Context) *gorm.DB { return db.q(ctx) }
 // Create is how a noun inserts a row with an id.
 func (db *DB) Create(ctx context.Context, id *ID, row any) error { return db.create(ctx, id, row) }
 
-// Commits is how often the writer committed.
-func (db *DB) Commits() int { return int(db.writer.commits.Load()) }
-
 // Waiting is how many turns stand in the writer's queue.
 func (db *DB) Waiting() int {
 	db.writer.mu.Lock()

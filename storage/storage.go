@@ -118,6 +118,9 @@ func (db *DB) closePools() error {
 	return err
 }
 
+// Commits is how often this process committed something.
+func (db *DB) Commits() int { return int(db.writer.commits.Load()) }
+
 // Dialect is "sqlite" or "postgres".
 func (db *DB) Dialect() string { return db.dialect }
 
