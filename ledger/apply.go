@@ -13,9 +13,18 @@ type Snapshot struct {
 	Outcomes   map[ID]Outcome // of ids that are no transfer
 	Settled    map[ID]ID      // settles key -> the live transfer that has it
 
-	// Due holds each pending transfer of these currencies that expires at most Slack after the instant of Apply, sorted by Expires and Seq.
+	// Due holds each pending transfer of these currencies that expires until DueUntil, sorted by Expires and Seq; one too many does no harm.
 	// They are expired before anything else happens, so that no result depends on when somebody looked.
 	Due []Transfer
+}
+
+// DueUntil is the instant until which an Apply at the instant has to know what expires. Times never go back: where the clock did, the
+// last entry counts (F12), and each entry may be a nanosecond later than the one before.
+func (s *Snapshot) DueUntil(at Instant) Instant {
+	for _, c := range s.Currencies {
+		at = max(at, c.Last)
+	}
+	return at + Instant(Slack)
 }
 
 // Outcome is what came of a command id, for ever.
@@ -58,13 +67,15 @@ type KeySet struct {
 	Settles    []ID
 }
 
-// Keys is what Apply needs to know about gs. A store loads in this order: IDs and Settles; WantAccounts; WantCurrencies; Due of those;
-// and WantAccounts again, for what the dues and the levies added.
+// Keys is what Apply needs to know about gs. A store loads in this order: IDs and Settles; WantAccounts; WantCurrencies; WantIDs; Due of
+// those currencies; and WantAccounts again, for what the dues and the levies added.
 func Keys(gs []Group) KeySet {
 	var k KeySet
 	for _, g := range gs {
 		for _, c := range g {
 			switch c := c.(type) {
+			default: // nothing that Apply would look at
+				continue
 			case OpenCurrency:
 				k.Currencies = append(k.Currencies, c.Currency.ID)
 			case SetRules:
@@ -86,17 +97,15 @@ func Keys(gs []Group) KeySet {
 					k.Settles = append(k.Settles, c.Settles)
 				}
 			case Post:
-				k.IDs = append(k.IDs, c.Pending, LevyID(c.Pending))
+				k.IDs = append(k.IDs, c.Pending, LevyID(c.Pending), LevyID(c.ID))
 			case Void:
-				k.IDs = append(k.IDs, c.Pending, LevyID(c.Pending))
+				k.IDs = append(k.IDs, c.Pending, LevyID(c.Pending), LevyID(c.ID))
 			case Refund:
 				k.IDs = append(k.IDs, c.Original)
 			case Abort:
 				k.Currencies, k.IDs = append(k.Currencies, c.Currency), append(k.IDs, c.Target)
 			case Note:
 				k.Currencies = append(k.Currencies, c.Currency)
-			case nil:
-				continue
 			}
 			k.IDs = append(k.IDs, c.id())
 		}
@@ -133,6 +142,29 @@ func (s *Snapshot) WantCurrencies(k KeySet) []ID {
 	return sorted(ids)
 }
 
+// WantIDs is what has to be looked for, like Keys.IDs, where payments bring levies along: the levies' own ids, which somebody may have
+// used for something else. It is nil where no currency of s has a levy and none of gs gives it one.
+func (s *Snapshot) WantIDs(gs []Group) []ID {
+	levied := false
+	for _, c := range s.Currencies {
+		levied = levied || !c.Rules.Levy.To.IsZero()
+	}
+	var ids []ID
+	for _, g := range gs {
+		for _, c := range g {
+			switch c := c.(type) {
+			case SetRules:
+				levied = levied || !c.Rules.Levy.To.IsZero()
+			case Pay:
+				if levied && c.Code == Payment {
+					ids = append(ids, LevyID(c.ID))
+				}
+			}
+		}
+	}
+	return sorted(ids)
+}
+
 func sorted(ids []ID) []ID {
 	slices.SortFunc(ids, compareID)
 	return slices.Compact(ids)
@@ -151,7 +183,7 @@ func Apply(s *Snapshot, at Instant, gs []Group) (Delta, []Result) {
 	r := newRun(s, at, n)
 	results := make([]Result, len(gs))
 	for i, g := range gs {
-		r.sweep(len(s.Due))
+		r.sweep(len(r.due))
 		results[i] = r.group(g)
 	}
 	return r.delta(), results
@@ -159,7 +191,7 @@ func Apply(s *Snapshot, at Instant, gs []Group) (Delta, []Result) {
 
 // Expire ends at most limit pending transfers that are due at the instant, in the order of their expiry and seq.
 func Expire(s *Snapshot, at Instant, limit int) Delta {
-	r := newRun(s, at, min(limit, len(s.Due)))
+	r := newRun(s, at, max(0, min(limit, len(s.Due))))
 	r.sweep(limit)
 	return r.delta()
 }
@@ -179,7 +211,8 @@ type run struct {
 	outIndex   map[ID]int
 	settled    map[ID]ID // over s.Settled; zero: free again
 	entries    []Entry
-	due        int // of s.Due, done
+	due        []*Transfer // of s.Due, not done
+	latest     Instant     // no currency has a later next entry
 
 	gid  ID       // of the group at work, when it has several entries
 	keep bool     // keep the trail: the group may have to be undone
@@ -193,12 +226,25 @@ type work[T any] struct {
 }
 
 func newRun(s *Snapshot, at Instant, n int) *run {
-	return &run{
-		s: s, at: at,
+	r := &run{
+		s: s, at: at, latest: at,
 		curIndex: make(map[ID]int), accIndex: make(map[ID]int, min(2*n, len(s.Accounts))), trIndex: make(map[ID]int, n), outIndex: make(map[ID]int),
 		accounts: make([]work[Account], 0, min(2*n, len(s.Accounts))), transfers: make([]work[Transfer], 0, n), entries: make([]Entry, 0, n),
 	}
+	if len(s.Due) == 0 || !r.sane() {
+		return r
+	}
+	for _, c := range s.Currencies {
+		r.latest = max(r.latest, c.Last+1)
+	}
+	for i := range s.Due {
+		r.due = append(r.due, &s.Due[i])
+	}
+	return r
 }
+
+// sane says that the instant is one that a clock could give.
+func (r *run) sane() bool { return r.at > 0 && r.at < maxInstant }
 
 func (r *run) delta() Delta {
 	d := Delta{Outcomes: r.outcomes, Entries: r.entries}
@@ -319,7 +365,7 @@ func (r *run) outcome(id ID) (Outcome, bool) {
 
 // group runs one group: first whether any of it was seen before, then command by command.
 func (r *run) group(g Group) Result {
-	if len(g) == 0 || r.at <= 0 || r.at >= maxInstant {
+	if len(g) == 0 || !r.sane() {
 		return Result{Code: Malformed}
 	}
 	var (
@@ -334,10 +380,7 @@ func (r *run) group(g Group) Result {
 		done, digest = make([]bool, len(g)), make([]Digest, len(g))
 	}
 	for i, c := range g {
-		if c == nil || !c.id().Valid() {
-			return Result{Code: Malformed, Index: i}
-		}
-		if _, internal := c.(expire); internal {
+		if !known(c) || !c.id().Valid() {
 			return Result{Code: Malformed, Index: i}
 		}
 		digest[i] = DigestOf(c)
@@ -390,6 +433,15 @@ func (r *run) group(g Group) Result {
 // maxInstant leaves room for timeouts and for a nanosecond per entry: the year 2116.
 const maxInstant Instant = 1 << 62
 
+// known says that c is one of the commands that others may give: neither nil, nor a pointer, nor something around one, nor an expiry.
+func known(c Command) bool {
+	switch c.(type) {
+	case Pay, Post, Void, Refund, Abort, OpenAccount, SetLimits, SetFlags, Rebind, SetRules, Note, OpenCurrency:
+		return true
+	}
+	return false
+}
+
 // do runs one command that was never seen.
 func (r *run) do(c Command, digest Digest) ResultCode {
 	switch c := c.(type) {
@@ -427,12 +479,22 @@ func (r *run) do(c Command, digest Digest) ResultCode {
 // now is the time of the next entry in the currency at ci.
 func (r *run) now(ci int) Instant { return max(r.at, r.currencies[ci].v.Last+1) }
 
+// last is the time of a currency's last entry. It does not touch the currency: what is not changed has no place in the delta.
+func (r *run) last(id ID) (Instant, bool) {
+	if i, ok := r.curIndex[id]; ok {
+		return r.currencies[i].v.Last, true
+	}
+	c, ok := r.s.Currencies[id]
+	return c.Last, ok
+}
+
 // enter appends an entry to the book at ci and gives its place.
 func (r *run) enter(ci int, e Entry) (Seq, Instant) {
 	at := r.now(ci)
 	c := change(r, &r.currencies, ci)
 	e.Currency, e.Seq, e.At, e.Group = c.IRI, c.Next, at, r.gid
 	c.Next, c.Last = c.Next+1, at
+	r.latest = max(r.latest, at+1)
 	r.entries = append(r.entries, e)
 	return e.Seq, e.At
 }
@@ -485,6 +547,9 @@ func (r *run) pay(p Pay, cmd Command, digest Digest) ResultCode {
 	}
 	levy, levied := cur.levy(&p)
 	if levied {
+		if r.taken(levy.ID) {
+			return ExistsWithDifferent
+		}
 		r.together(p.ID)
 	}
 	t := Transfer{ID: p.ID, Currency: p.Currency, Debit: p.Debit, Credit: p.Credit, Amount: p.Amount, Code: p.Code, State: Pending, Held: p.Pending,
@@ -556,9 +621,16 @@ func (r *run) make(ci, di, ri int, t Transfer, cmd Command) {
 	create(r, t.ID, r.trIndex, &r.transfers, t)
 }
 
+// taken says that an id is in use, or given up.
+func (r *run) taken(id ID) bool {
+	_, taken := r.outcome(id)
+	return taken
+}
+
 // held finds the transfer that a Post or Void names; code says why it cannot be ended, if it cannot. A missing one has ti < 0.
+// A levy is missing too: it ends with its payment, and no other way.
 func (r *run) held(id ID) (ti, ci, di, ri int, code ResultCode) {
-	if ti = r.transfer(id); ti < 0 {
+	if ti = r.transfer(id); ti < 0 || r.transfers[ti].v.Code == LevyCode {
 		return -1, 0, 0, 0, PendingNotFound
 	}
 	t := r.transfers[ti].v
@@ -583,6 +655,9 @@ func (r *run) post(p Post, digest Digest) ResultCode {
 	if p.Amount < 0 || !p.Pending.Valid() {
 		return Malformed
 	}
+	if p.Amount > MaxAmount {
+		return AmountTooLarge
+	}
 	ti, ci, di, ri, code := r.held(p.Pending)
 	if ti < 0 {
 		return code
@@ -603,26 +678,29 @@ func (r *run) post(p Post, digest Digest) ResultCode {
 	if amount > t.Amount {
 		return ExceedsPendingAmount
 	}
-	li := r.transfer(LevyID(t.ID))
-	if li >= 0 && r.transfers[li].v.State == Pending {
-		r.together(p.ID)
-	}
-	r.resolve(ti, ci, di, ri, Posted, amount, p, digest)
-	if li < 0 || r.transfers[li].v.State != Pending {
+	li := r.levyOf(t.ID)
+	if li < 0 {
+		r.resolve(ti, ci, di, ri, Posted, amount, p, digest)
 		return OKCreated
 	}
 	// The levy was fixed with the payment; of a part, its part is due, rounded down (F43, F44).
-	l := r.transfers[li].v
-	share := Amount(0)
-	if t.Amount > 0 {
-		share = part(l.Amount, uint64(amount), uint64(t.Amount))
+	share := r.transfers[li].v.Amount
+	if amount < t.Amount {
+		share = part(share, uint64(amount), uint64(t.Amount))
 	}
-	if share == 0 {
-		v := Void{ID: LevyID(p.ID), Pending: l.ID}
-		return r.void(v, DigestOf(v))
+	if r.taken(LevyID(p.ID)) {
+		return ExistsWithDifferent
 	}
-	lp := Post{ID: LevyID(p.ID), Pending: l.ID, Amount: share}
-	return r.post(lp, DigestOf(lp))
+	if share > 0 {
+		di, ri := r.account(t.Debit), r.account(r.transfers[li].v.Credit)
+		if blocked := r.parties(ci, di, ri); blocked != OKCreated {
+			return blocked
+		}
+	}
+	r.together(p.ID)
+	r.resolve(ti, ci, di, ri, Posted, amount, p, digest)
+	r.endLevy(li, p.ID, share)
+	return OKCreated
 }
 
 func (r *run) void(v Void, digest Digest) ResultCode {
@@ -633,17 +711,44 @@ func (r *run) void(v Void, digest Digest) ResultCode {
 	if code != OKCreated {
 		return code
 	}
-	li := r.transfer(LevyID(v.Pending))
-	levied := li >= 0 && r.transfers[li].v.State == Pending
-	if levied {
-		r.together(v.ID)
+	li := r.levyOf(v.Pending)
+	if li < 0 {
+		r.resolve(ti, ci, di, ri, Voided, 0, v, digest)
+		return OKCreated
 	}
+	if r.taken(LevyID(v.ID)) {
+		return ExistsWithDifferent
+	}
+	r.together(v.ID)
 	r.resolve(ti, ci, di, ri, Voided, 0, v, digest)
-	if levied {
-		lv := Void{ID: LevyID(v.ID), Pending: r.transfers[li].v.ID}
-		return r.void(lv, DigestOf(lv))
-	}
+	r.endLevy(li, v.ID, 0)
 	return OKCreated
+}
+
+// levyOf finds the levy that is held beside a payment; -1: there is none.
+func (r *run) levyOf(id ID) int {
+	li := r.transfer(LevyID(id))
+	if li < 0 {
+		return -1
+	}
+	l := &r.transfers[li].v
+	if l.Code != LevyCode || l.State != Pending || r.account(l.Debit) < 0 || r.account(l.Credit) < 0 {
+		return -1
+	}
+	return li
+}
+
+// endLevy ends a held levy beside the command by, which ended its payment: share of it moves.
+func (r *run) endLevy(li int, by ID, share Amount) {
+	l := r.transfers[li].v
+	ci, di, ri := r.currency(l.Currency), r.account(l.Debit), r.account(l.Credit)
+	if share == 0 {
+		v := Void{ID: LevyID(by), Pending: l.ID}
+		r.resolve(li, ci, di, ri, Voided, 0, v, DigestOf(v))
+		return
+	}
+	p := Post{ID: LevyID(by), Pending: l.ID, Amount: share}
+	r.resolve(li, ci, di, ri, Posted, share, p, DigestOf(p))
 }
 
 // resolve ends a pending transfer: amount of it moves, the rest is released.
@@ -675,22 +780,31 @@ func (r *run) together(id ID) {
 	}
 }
 
-// sweep expires at most limit of what is due before the next entry.
+// sweep expires at most limit of what is due before the next entry of its currency.
 func (r *run) sweep(limit int) {
+	if len(r.due) == 0 || r.due[0].Expires > r.latest {
+		return
+	}
 	r.gid, r.keep = ID{}, false
-	for ; limit > 0 && r.due < len(r.s.Due); limit-- {
-		d := &r.s.Due[r.due]
-		ci := r.currency(d.Currency)
-		if ci >= 0 && d.Expires > r.now(ci) {
-			return
+	kept := 0 // currencies differ in the time of their next entry
+	for i, d := range r.due {
+		if limit <= 0 || d.Expires > r.latest {
+			kept += copy(r.due[kept:], r.due[i:])
+			break
 		}
-		r.due++
+		if last, ok := r.last(d.Currency); ok && d.Expires > max(r.at, last+1) {
+			r.due[kept] = d
+			kept++
+			continue
+		}
+		limit--
 		if r.transfer(d.ID) < 0 {
 			r.transfers = append(r.transfers, work[Transfer]{v: *d})
 			r.trIndex[d.ID] = len(r.transfers) - 1
 		}
 		r.expire(d.ID)
 	}
+	r.due = r.due[:kept]
 }
 
 // expire ends one transfer whose time has come, and says whether there was one.
@@ -711,6 +825,9 @@ func (r *run) expire(id ID) bool {
 func (r *run) refund(f Refund, digest Digest) ResultCode {
 	if f.Amount < 0 || !f.Original.Valid() {
 		return Malformed
+	}
+	if f.Amount > MaxAmount {
+		return AmountTooLarge
 	}
 	oi := r.transfer(f.Original)
 	if oi < 0 {
@@ -767,13 +884,13 @@ func (r *run) abort(a Abort, digest Digest) ResultCode {
 
 func (r *run) openCurrency(o OpenCurrency, digest Digest) ResultCode {
 	c := o.Currency
+	if r.currency(c.ID) >= 0 {
+		return ExistsWithDifferent
+	}
 	if c.IRI == "" || !plain(c.IRI) || c.ID != NewID("currency", c.IRI) || !validCode(c.Code) || c.Scale > 9 || c.Kind > Gift || c.Privacy > Public ||
 		c.Kind == Hours && c.Scale != 0 || c.Epoch != 0 || !c.Issuer.IsZero() || c.Next != 0 || c.Last != 0 ||
 		!c.Rules.Levy.To.IsZero() || !c.Rules.valid() {
 		return Malformed
-	}
-	if r.currency(c.ID) >= 0 {
-		return ExistsWithDifferent
 	}
 	if !c.Kind.lets(Member, c.Rules.Floor) {
 		return WrongCurrencyKind
@@ -806,15 +923,15 @@ func (r *run) setRules(s SetRules, digest Digest) ResultCode {
 }
 
 func (r *run) openAccount(o OpenAccount, digest Digest) ResultCode {
+	if r.account(o.Account) >= 0 {
+		return ExistsWithDifferent
+	}
 	if !o.Account.Valid() || o.Ref == "" || !plain(o.Ref) || !plain(o.Decision) || o.Role > Suspense || !ordered(o.Floor, o.Ceil) {
 		return Malformed
 	}
 	ci := r.currency(o.Currency)
 	if ci < 0 {
 		return CurrencyNotFound
-	}
-	if r.account(o.Account) >= 0 {
-		return ExistsWithDifferent
 	}
 	k := r.currencies[ci].v.Kind
 	if !k.lets(o.Role, o.Floor) || o.Role == Issuer && !r.currencies[ci].v.Issuer.IsZero() {
