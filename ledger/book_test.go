@@ -264,7 +264,7 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 		{"its posted counters", account(ana, func(a *Account) { a.DebitsPosted++ })},
 		{"its posted counters", account(ana, func(a *Account) { a.CreditsPosted++ })},
 		{"which does not exist", func(b *Book) { delete(b.Accounts, gus) }},
-		{"debits 3 and 5, credits 0 and 2", account(bo, func(a *Account) { a.Currency = top.ID })},
+		{"(I1)", account(bo, func(a *Account) { a.Currency = top.ID })},
 	} {
 		b := build()
 		if err := Check(&b.Snapshot); err != nil {
