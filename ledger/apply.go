@@ -201,35 +201,34 @@ type run struct {
 	s  *Snapshot
 	at Instant
 
-	currencies []work[Currency]
-	accounts   []work[Account]
-	transfers  []work[Transfer]
-	curIndex   map[ID]int
-	accIndex   map[ID]int
-	trIndex    map[ID]int
+	currencies shelf[Currency]
+	accounts   shelf[Account]
+	transfers  shelf[Transfer]
 	outcomes   []Outcome
-	outIndex   map[ID]int
+	outIndex   map[ID]int32
 	settled    map[ID]ID // over s.Settled; zero: free again
 	entries    []Entry
 	due        []*Transfer // of s.Due, not done
 	latest     Instant     // no currency has a later next entry
 
-	gid  ID       // of the group at work, when it has several entries
-	keep bool     // keep the trail: the group may have to be undone
-	past []func() // undoes, last first
+	gid     ID        // of the group at work, when it has several entries
+	keep    bool      // the group may have to be undone
+	unclaim []claim // settles keys as they were before the group at work, last first
 }
 
-// work is a copy and whether it was changed.
-type work[T any] struct {
-	v     T
-	dirty bool
+// claim is a settles key and the live transfer that has it, if it was looked at before.
+type claim struct {
+	key, id ID
+	known   bool
 }
 
 func newRun(s *Snapshot, at Instant, n int) *run {
 	r := &run{
 		s: s, at: at, latest: at,
-		curIndex: make(map[ID]int), accIndex: make(map[ID]int, min(2*n, len(s.Accounts))), trIndex: make(map[ID]int, n), outIndex: make(map[ID]int),
-		accounts: make([]work[Account], 0, min(2*n, len(s.Accounts))), transfers: make([]work[Transfer], 0, n), entries: make([]Entry, 0, n),
+		currencies: newShelf(s.Currencies, min(n, len(s.Currencies), fewCopies)),
+		accounts:   newShelf(s.Accounts, min(2*n, len(s.Accounts))),
+		transfers:  newShelf(s.Transfers, n),
+		entries:    make([]Entry, 0, n),
 	}
 	if len(s.Due) == 0 || !r.sane() {
 		return r
@@ -247,72 +246,22 @@ func newRun(s *Snapshot, at Instant, n int) *run {
 func (r *run) sane() bool { return r.at > 0 && r.at < maxInstant }
 
 func (r *run) delta() Delta {
-	d := Delta{Outcomes: r.outcomes, Entries: r.entries}
-	d.Currencies = changed(r.currencies)
-	d.Accounts = changed(r.accounts)
-	d.Transfers = changed(r.transfers)
-	return d
+	return Delta{Currencies: r.currencies.changed(), Accounts: r.accounts.changed(), Transfers: r.transfers.changed(), Outcomes: r.outcomes, Entries: r.entries}
 }
 
-func changed[T any](ws []work[T]) []T {
-	out := make([]T, 0, len(ws))
-	for i := range ws {
-		if ws[i].dirty {
-			out = append(out, ws[i].v)
-		}
-	}
-	return out
-}
+// The lookups give a place; -1: it does not exist.
 
-// The lookups give an index, because the slices grow; -1: it does not exist.
-
-func (r *run) currency(id ID) int { return find(id, r.curIndex, &r.currencies, r.s.Currencies) }
-func (r *run) account(id ID) int  { return find(id, r.accIndex, &r.accounts, r.s.Accounts) }
-
-func (r *run) transfer(id ID) int {
-	return find(id, r.trIndex, &r.transfers, r.s.Transfers)
-}
-
-func find[T any](id ID, index map[ID]int, ws *[]work[T], stored map[ID]T) int {
-	if i, ok := index[id]; ok {
-		return i
-	}
-	v, ok := stored[id]
-	if !ok {
-		return -1
-	}
-	*ws = append(*ws, work[T]{v: v})
-	index[id] = len(*ws) - 1
-	return len(*ws) - 1
-}
-
-// change gives the copy at i for writing.
-func change[T any](r *run, ws *[]work[T], i int) *T {
-	if r.keep {
-		old := (*ws)[i]
-		r.past = append(r.past, func() { (*ws)[i] = old })
-	}
-	(*ws)[i].dirty = true
-	return &(*ws)[i].v
-}
-
-// create adds what did not exist. Undone, it is out of the index and not dirty: nobody finds it again.
-func create[T any](r *run, id ID, index map[ID]int, ws *[]work[T], v T) {
-	i := len(*ws)
-	if r.keep {
-		r.past = append(r.past, func() { delete(index, id); (*ws)[i].dirty = false })
-	}
-	*ws = append(*ws, work[T]{v: v, dirty: true})
-	index[id] = i
-}
+func (r *run) currency(id ID) int { return r.currencies.find(id) }
+func (r *run) account(id ID) int  { return r.accounts.find(id) }
+func (r *run) transfer(id ID) int { return r.transfers.find(id) }
 
 // remember notes what came of an id that is no transfer.
 func (r *run) remember(o Outcome) {
-	if r.keep {
-		r.past = append(r.past, func() { delete(r.outIndex, o.ID); r.outcomes = r.outcomes[:len(r.outcomes)-1] })
+	if r.outIndex == nil {
+		r.outIndex = make(map[ID]int32)
 	}
 	r.outcomes = append(r.outcomes, o)
-	r.outIndex[o.ID] = len(r.outcomes) - 1
+	r.outIndex[o.ID] = int32(len(r.outcomes) - 1)
 }
 
 // settle notes which live transfer has a settles key; zero: none.
@@ -324,12 +273,8 @@ func (r *run) settle(key, id ID) {
 		r.settled = make(map[ID]ID)
 	}
 	if r.keep {
-		old, was := r.settled[key]
-		r.past = append(r.past, func() {
-			if r.settled[key] = old; !was {
-				delete(r.settled, key)
-			}
-		})
+		old, known := r.settled[key]
+		r.unclaim = append(r.unclaim, claim{key, old, known})
 	}
 	r.settled[key] = id
 }
@@ -342,18 +287,35 @@ func (r *run) isSettled(key ID) bool {
 	return !id.IsZero()
 }
 
-// undo takes the group at work back, last change first.
-func (r *run) undo(entries int) {
-	for i := len(r.past) - 1; i >= 0; i-- {
-		r.past[i]()
+// undo takes the group at work back: what it did to each shelf, and what it added since there were so many entries and outcomes.
+func (r *run) undo(entries, outcomes int) {
+	r.currencies.undo()
+	r.accounts.undo()
+	r.transfers.undo()
+	for i := len(r.unclaim) - 1; i >= 0; i-- {
+		c := r.unclaim[i]
+		if r.settled[c.key] = c.id; !c.known {
+			delete(r.settled, c.key)
+		}
 	}
-	r.entries = r.entries[:entries]
+	for _, o := range r.outcomes[outcomes:] {
+		delete(r.outIndex, o.ID)
+	}
+	r.outcomes, r.entries = r.outcomes[:outcomes], r.entries[:entries]
+}
+
+// begin begins a group.
+func (r *run) begin(id ID, keep bool) {
+	r.gid, r.keep, r.unclaim = id, keep, r.unclaim[:0]
+	r.currencies.begin()
+	r.accounts.begin()
+	r.transfers.begin()
 }
 
 // outcome is what came of an id before.
 func (r *run) outcome(id ID) (Outcome, bool) {
 	if i := r.transfer(id); i >= 0 {
-		t := &r.transfers[i].v
+		t := &r.transfers.v[i]
 		return Outcome{ID: id, Digest: t.Digest, Code: OKCreated, Seq: t.Seq, At: t.At}, true
 	}
 	if i, ok := r.outIndex[id]; ok {
@@ -404,23 +366,22 @@ func (r *run) group(g Group) Result {
 		return answer
 	}
 
-	r.gid, r.keep, r.past = ID{}, len(g) > 1, r.past[:0]
-	if len(g) > 1 {
+	if r.begin(ID{}, len(g) > 1); len(g) > 1 {
 		r.gid = g[0].id()
 	}
-	entries := len(r.entries)
+	entries, outcomes := len(r.entries), len(r.outcomes)
 	for i, c := range g {
 		if done[i] {
 			continue
 		}
 		code := Malformed // the same id twice in a group
-		if _, twice := r.outcome(c.id()); !twice {
+		if len(g) == 1 || !r.taken(c.id()) {
 			code = r.do(c, digest[i])
 		}
 		if code == OKCreated {
 			continue
 		}
-		r.undo(entries)
+		r.undo(entries, outcomes)
 		if r.keep = false; code.Durable() {
 			r.remember(Outcome{ID: c.id(), Digest: digest[i], Code: code})
 		}
@@ -443,13 +404,13 @@ func known(c Command) bool {
 }
 
 // do runs one command that was never seen.
-func (r *run) do(c Command, digest Digest) ResultCode {
-	switch c := c.(type) {
+func (r *run) do(cmd Command, digest Digest) ResultCode {
+	switch c := cmd.(type) {
 	case Pay:
 		if c.Code == LevyCode || c.Code == RefundCode {
 			return Malformed
 		}
-		return r.pay(c, c, digest)
+		return r.pay(&c, cmd, digest)
 	case Post:
 		return r.post(c, digest)
 	case Void:
@@ -477,12 +438,12 @@ func (r *run) do(c Command, digest Digest) ResultCode {
 }
 
 // now is the time of the next entry in the currency at ci.
-func (r *run) now(ci int) Instant { return max(r.at, r.currencies[ci].v.Last+1) }
+func (r *run) now(ci int) Instant { return max(r.at, r.currencies.v[ci].Last+1) }
 
 // last is the time of a currency's last entry. It does not touch the currency: what is not changed has no place in the delta.
 func (r *run) last(id ID) (Instant, bool) {
-	if i, ok := r.curIndex[id]; ok {
-		return r.currencies[i].v.Last, true
+	if i := r.currencies.place(id); i >= 0 {
+		return r.currencies.v[i].Last, true
 	}
 	c, ok := r.s.Currencies[id]
 	return c.Last, ok
@@ -491,7 +452,7 @@ func (r *run) last(id ID) (Instant, bool) {
 // enter appends an entry to the book at ci and gives its place.
 func (r *run) enter(ci int, e Entry) (Seq, Instant) {
 	at := r.now(ci)
-	c := change(r, &r.currencies, ci)
+	c := r.currencies.change(ci, r.keep)
 	e.Currency, e.Seq, e.At, e.Group = c.IRI, c.Next, at, r.gid
 	c.Next, c.Last = c.Next+1, at
 	r.latest = max(r.latest, at+1)
@@ -507,7 +468,7 @@ func (r *run) record(ci int, e Entry, digest Digest) ResultCode {
 }
 
 // pay makes a transfer of p; cmd is the same, as it came.
-func (r *run) pay(p Pay, cmd Command, digest Digest) ResultCode {
+func (r *run) pay(p *Pay, cmd Command, digest Digest) ResultCode {
 	if p.Code > Share || p.Amount < 0 || !p.Currency.Valid() || !p.Debit.Valid() || !p.Credit.Valid() || p.EffectiveAt < 0 ||
 		p.Pending && (p.Timeout < MinTimeout || p.Timeout > MaxTimeout) || !p.Pending && p.Timeout != 0 {
 		return Malformed
@@ -516,10 +477,10 @@ func (r *run) pay(p Pay, cmd Command, digest Digest) ResultCode {
 	if ci < 0 {
 		return CurrencyNotFound
 	}
-	cur, now := &r.currencies[ci].v, r.now(ci)
+	cur, now := &r.currencies.v[ci], r.now(ci)
 	di, ri := r.account(p.Debit), r.account(p.Credit) // before the pointers: a lookup may move the slice
 	if p.EffectiveAt != 0 && (p.EffectiveAt > now || p.EffectiveAt < now-Instant(MaxEffectiveAge) ||
-		di >= 0 && p.EffectiveAt < r.accounts[di].v.OpenedAt || ri >= 0 && p.EffectiveAt < r.accounts[ri].v.OpenedAt) {
+		di >= 0 && p.EffectiveAt < r.accounts.v[di].OpenedAt || ri >= 0 && p.EffectiveAt < r.accounts.v[ri].OpenedAt) {
 		return Malformed
 	}
 	if p.Code == Issue && (cur.Issuer.IsZero() || p.Debit != cur.Issuer) || p.Code == Redeem && (cur.Issuer.IsZero() || p.Credit != cur.Issuer) {
@@ -539,13 +500,13 @@ func (r *run) pay(p Pay, cmd Command, digest Digest) ResultCode {
 	switch {
 	case !p.Settles.IsZero() && r.isSettled(p.Settles):
 		return AlreadySettled
-	case p.Pending && r.accounts[di].v.PendingCount >= cur.Rules.MaxPending:
+	case p.Pending && r.accounts.v[di].PendingCount >= cur.Rules.MaxPending:
 		return TooManyPending
 	}
 	if code := r.room(di, ri, p.Amount); code != OKCreated {
 		return code
 	}
-	levy, levied := cur.levy(&p)
+	levy, levied := cur.levy(p)
 	if levied {
 		if r.taken(levy.ID) {
 			return ExistsWithDifferent
@@ -559,10 +520,11 @@ func (r *run) pay(p Pay, cmd Command, digest Digest) ResultCode {
 	}
 	r.make(ci, di, ri, t, cmd)
 	r.settle(p.Settles, p.ID)
-	if levied {
-		return r.pay(levy, levy, DigestOf(levy))
+	if !levied {
+		return OKCreated
 	}
-	return OKCreated
+	beside := Command(levy)
+	return r.pay(&levy, beside, DigestOf(beside))
 }
 
 // parties says whether the account at di may give to the one at ri at all.
@@ -573,7 +535,7 @@ func (r *run) parties(ci, di, ri int) ResultCode {
 	case ri < 0:
 		return CreditAccountNotFound
 	}
-	d, c, id := &r.accounts[di].v, &r.accounts[ri].v, r.currencies[ci].v.ID
+	d, c, id := &r.accounts.v[di], &r.accounts.v[ri], r.currencies.v[ci].ID
 	switch {
 	case d.Currency != id, c.Currency != id:
 		return CurrencyMismatch
@@ -589,7 +551,7 @@ func (r *run) parties(ci, di, ri int) ResultCode {
 
 // room says whether the limits leave room for amount. What is pending counts against both: as spent, and as received.
 func (r *run) room(di, ri int, amount Amount) ResultCode {
-	d, c, n := &r.accounts[di].v, &r.accounts[ri].v, int64(amount)
+	d, c, n := &r.accounts.v[di], &r.accounts.v[ri], int64(amount)
 	switch {
 	// The counters of a side never sum above MaxCounter, so that no balance and no check below can overflow.
 	case n > MaxCounter-d.DebitsPosted-d.DebitsPending, n > MaxCounter-c.CreditsPosted-c.CreditsPending:
@@ -604,7 +566,7 @@ func (r *run) room(di, ri int, amount Amount) ResultCode {
 
 // make adds a transfer for which there is room, held if it was asked for so, else posted at once.
 func (r *run) make(ci, di, ri int, t Transfer, cmd Command) {
-	d, c, n := change(r, &r.accounts, di), change(r, &r.accounts, ri), int64(t.Amount)
+	d, c, n := r.accounts.change(di, r.keep), r.accounts.change(ri, r.keep), int64(t.Amount)
 	if t.Held {
 		d.DebitsPending += n
 		c.CreditsPending += n
@@ -618,7 +580,7 @@ func (r *run) make(ci, di, ri int, t Transfer, cmd Command) {
 	if !t.Held {
 		t.ResolvedAt = t.At
 	}
-	create(r, t.ID, r.trIndex, &r.transfers, t)
+	r.transfers.create(t.ID, t, r.keep)
 }
 
 // taken says that an id is in use, or given up.
@@ -630,10 +592,10 @@ func (r *run) taken(id ID) bool {
 // held finds the transfer that a Post or Void names; code says why it cannot be ended, if it cannot. A missing one has ti < 0.
 // A levy is missing too: it ends with its payment, and no other way.
 func (r *run) held(id ID) (ti, ci, di, ri int, code ResultCode) {
-	if ti = r.transfer(id); ti < 0 || r.transfers[ti].v.Code == LevyCode {
+	if ti = r.transfer(id); ti < 0 || r.transfers.v[ti].Code == LevyCode {
 		return -1, 0, 0, 0, PendingNotFound
 	}
-	t := r.transfers[ti].v
+	t := r.transfers.v[ti]
 	ci, di, ri = r.currency(t.Currency), r.account(t.Debit), r.account(t.Credit)
 	if ci < 0 || di < 0 || ri < 0 { // the snapshot lacks what it wants
 		return -1, 0, 0, 0, PendingNotFound
@@ -662,7 +624,7 @@ func (r *run) post(p Post, digest Digest) ResultCode {
 	if ti < 0 {
 		return code
 	}
-	if p.Amount == 0 && r.currencies[ci].v.Kind != Gift {
+	if p.Amount == 0 && r.currencies.v[ci].Kind != Gift {
 		return AmountZero
 	}
 	if blocked := r.parties(ci, di, ri); blocked != OKCreated {
@@ -671,7 +633,7 @@ func (r *run) post(p Post, digest Digest) ResultCode {
 	if code != OKCreated {
 		return code
 	}
-	t, amount := r.transfers[ti].v, p.Amount
+	t, amount := r.transfers.v[ti], p.Amount
 	if amount == All {
 		amount = t.Amount
 	}
@@ -684,7 +646,7 @@ func (r *run) post(p Post, digest Digest) ResultCode {
 		return OKCreated
 	}
 	// The levy was fixed with the payment; of a part, its part is due, rounded down (F43, F44).
-	share := r.transfers[li].v.Amount
+	share := r.transfers.v[li].Amount
 	if amount < t.Amount {
 		share = part(share, uint64(amount), uint64(t.Amount))
 	}
@@ -692,7 +654,7 @@ func (r *run) post(p Post, digest Digest) ResultCode {
 		return ExistsWithDifferent
 	}
 	if share > 0 {
-		di, ri := r.account(t.Debit), r.account(r.transfers[li].v.Credit)
+		di, ri := r.account(t.Debit), r.account(r.transfers.v[li].Credit)
 		if blocked := r.parties(ci, di, ri); blocked != OKCreated {
 			return blocked
 		}
@@ -731,7 +693,7 @@ func (r *run) levyOf(id ID) int {
 	if li < 0 {
 		return -1
 	}
-	l := &r.transfers[li].v
+	l := &r.transfers.v[li]
 	if l.Code != LevyCode || l.State != Pending || r.account(l.Debit) < 0 || r.account(l.Credit) < 0 {
 		return -1
 	}
@@ -740,7 +702,7 @@ func (r *run) levyOf(id ID) int {
 
 // endLevy ends a held levy beside the command by, which ended its payment: share of it moves.
 func (r *run) endLevy(li int, by ID, share Amount) {
-	l := r.transfers[li].v
+	l := r.transfers.v[li]
 	ci, di, ri := r.currency(l.Currency), r.account(l.Debit), r.account(l.Credit)
 	if share == 0 {
 		v := Void{ID: LevyID(by), Pending: l.ID}
@@ -753,7 +715,7 @@ func (r *run) endLevy(li int, by ID, share Amount) {
 
 // resolve ends a pending transfer: amount of it moves, the rest is released.
 func (r *run) resolve(ti, ci, di, ri int, state TransferState, amount Amount, cmd Command, digest Digest) {
-	t, d, c := change(r, &r.transfers, ti), change(r, &r.accounts, di), change(r, &r.accounts, ri)
+	t, d, c := r.transfers.change(ti, r.keep), r.accounts.change(di, r.keep), r.accounts.change(ri, r.keep)
 	d.DebitsPending -= int64(t.Amount)
 	c.CreditsPending -= int64(t.Amount)
 	d.PendingCount--
@@ -770,7 +732,7 @@ func (r *run) resolve(ti, ci, di, ri int, state TransferState, amount Amount, cm
 		return
 	}
 	r.record(ci, e, digest)
-	t.ResolvedAt = r.currencies[ci].v.Last
+	t.ResolvedAt = r.currencies.v[ci].Last
 }
 
 // together makes a group of a command that brings a second entry along.
@@ -799,8 +761,7 @@ func (r *run) sweep(limit int) {
 		}
 		limit--
 		if r.transfer(d.ID) < 0 {
-			r.transfers = append(r.transfers, work[Transfer]{v: *d})
-			r.trIndex[d.ID] = len(r.transfers) - 1
+			r.transfers.put(d.ID, *d)
 		}
 		r.expire(d.ID)
 	}
@@ -813,7 +774,7 @@ func (r *run) expire(id ID) bool {
 	if ti < 0 {
 		return false
 	}
-	t := r.transfers[ti].v
+	t := r.transfers.v[ti]
 	ci, di, ri := r.currency(t.Currency), r.account(t.Debit), r.account(t.Credit)
 	if ci < 0 || di < 0 || ri < 0 || t.State != Pending || t.Expires > r.now(ci) {
 		return false
@@ -833,12 +794,12 @@ func (r *run) refund(f Refund, digest Digest) ResultCode {
 	if oi < 0 {
 		return OriginalNotFound
 	}
-	o, amount := r.transfers[oi].v, f.Amount
+	o, amount := r.transfers.v[oi], f.Amount
 	ci, di, ri := r.currency(o.Currency), r.account(o.Credit), r.account(o.Debit)
 	if ci < 0 { // the snapshot lacks what it wants
 		return OriginalNotFound
 	}
-	gift := r.currencies[ci].v.Kind == Gift
+	gift := r.currencies.v[ci].Kind == Gift
 	if amount == 0 && !gift {
 		return AmountZero
 	}
@@ -860,7 +821,7 @@ func (r *run) refund(f Refund, digest Digest) ResultCode {
 	if code := r.room(di, ri, amount); code != OKCreated {
 		return code
 	}
-	change(r, &r.transfers, oi).Refunded += amount
+	r.transfers.change(oi, r.keep).Refunded += amount
 	r.make(ci, di, ri, Transfer{ID: f.ID, Currency: o.Currency, Debit: o.Credit, Credit: o.Debit, Amount: amount, Code: RefundCode,
 		RefundOf: o.ID, Digest: digest}, f)
 	return OKCreated
@@ -895,7 +856,7 @@ func (r *run) openCurrency(o OpenCurrency, digest Digest) ResultCode {
 	if !c.Kind.lets(Member, c.Rules.Floor) {
 		return WrongCurrencyKind
 	}
-	create(r, c.ID, r.curIndex, &r.currencies, c)
+	r.currencies.create(c.ID, c, r.keep)
 	return r.record(r.currency(c.ID), Entry{Cmd: o}, digest)
 }
 
@@ -907,18 +868,18 @@ func (r *run) setRules(s SetRules, digest Digest) ResultCode {
 	switch {
 	case ci < 0:
 		return CurrencyNotFound
-	case !r.currencies[ci].v.Kind.lets(Member, s.Rules.Floor):
+	case !r.currencies.v[ci].Kind.lets(Member, s.Rules.Floor):
 		return WrongCurrencyKind
 	}
 	if to := s.Rules.Levy.To; !to.IsZero() {
 		switch ai := r.account(to); {
 		case ai < 0:
 			return AccountNotFound
-		case r.accounts[ai].v.Currency != s.Currency:
+		case r.accounts.v[ai].Currency != s.Currency:
 			return CurrencyMismatch
 		}
 	}
-	change(r, &r.currencies, ci).Rules = s.Rules
+	r.currencies.change(ci, r.keep).Rules = s.Rules
 	return r.record(ci, Entry{Cmd: s}, digest)
 }
 
@@ -933,15 +894,15 @@ func (r *run) openAccount(o OpenAccount, digest Digest) ResultCode {
 	if ci < 0 {
 		return CurrencyNotFound
 	}
-	k := r.currencies[ci].v.Kind
-	if !k.lets(o.Role, o.Floor) || o.Role == Issuer && !r.currencies[ci].v.Issuer.IsZero() {
+	k := r.currencies.v[ci].Kind
+	if !k.lets(o.Role, o.Floor) || o.Role == Issuer && !r.currencies.v[ci].Issuer.IsZero() {
 		return WrongCurrencyKind
 	}
 	if o.Role == Issuer {
-		change(r, &r.currencies, ci).Issuer = o.Account
+		r.currencies.change(ci, r.keep).Issuer = o.Account
 	}
-	create(r, o.Account, r.accIndex, &r.accounts, Account{ID: o.Account, Currency: o.Currency, Ref: o.Ref, Role: o.Role, Floor: o.Floor, Ceil: o.Ceil,
-		OpenedAt: r.now(ci), Version: 1})
+	r.accounts.create(o.Account, Account{ID: o.Account, Currency: o.Currency, Ref: o.Ref, Role: o.Role, Floor: o.Floor, Ceil: o.Ceil,
+		OpenedAt: r.now(ci), Version: 1}, r.keep)
 	return r.record(ci, Entry{Cmd: o}, digest)
 }
 
@@ -953,7 +914,7 @@ func (r *run) governed(id ID, decision string, ifVersion uint64) (ai, ci int, co
 	if ai = r.account(id); ai < 0 {
 		return 0, 0, AccountNotFound
 	}
-	a := &r.accounts[ai].v
+	a := &r.accounts.v[ai]
 	if ci = r.currency(a.Currency); ci < 0 {
 		return 0, 0, CurrencyNotFound
 	}
@@ -971,13 +932,13 @@ func (r *run) setLimits(s SetLimits, digest Digest) ResultCode {
 	if code != OKCreated && code != VersionMismatch {
 		return code
 	}
-	if i := r.account(s.Account); !r.kindOf(i).lets(r.accounts[i].v.Role, s.Floor) {
+	if i := r.account(s.Account); !r.kindOf(i).lets(r.accounts.v[i].Role, s.Floor) {
 		return WrongCurrencyKind
 	}
 	if code != OKCreated {
 		return code
 	}
-	a := change(r, &r.accounts, ai)
+	a := r.accounts.change(ai, r.keep)
 	a.Floor, a.Ceil, a.SoftFloor, a.SoftCeil = s.Floor, s.Ceil, s.SoftFloor, s.SoftCeil
 	a.Version++
 	return r.record(ci, Entry{Cmd: s}, digest)
@@ -985,7 +946,7 @@ func (r *run) setLimits(s SetLimits, digest Digest) ResultCode {
 
 // kindOf is the kind of the currency of the account at ai.
 func (r *run) kindOf(ai int) Kind {
-	return r.currencies[r.currency(r.accounts[ai].v.Currency)].v.Kind
+	return r.currencies.v[r.currency(r.accounts.v[ai].Currency)].Kind
 }
 
 func (r *run) setFlags(s SetFlags, digest Digest) ResultCode {
@@ -996,13 +957,13 @@ func (r *run) setFlags(s SetFlags, digest Digest) ResultCode {
 	if code != OKCreated && code != VersionMismatch {
 		return code
 	}
-	if a := &r.accounts[r.account(s.Account)].v; s.Flags&Closed != 0 && (a.Balance() != 0 || a.DebitsPending != 0 || a.CreditsPending != 0 || a.PendingCount != 0) {
+	if a := &r.accounts.v[r.account(s.Account)]; s.Flags&Closed != 0 && (a.Balance() != 0 || a.DebitsPending != 0 || a.CreditsPending != 0 || a.PendingCount != 0) {
 		return AccountNotEmpty
 	}
 	if code != OKCreated {
 		return code
 	}
-	a := change(r, &r.accounts, ai)
+	a := r.accounts.change(ai, r.keep)
 	a.Flags = s.Flags
 	a.Version++
 	return r.record(ci, Entry{Cmd: s}, digest)
@@ -1016,10 +977,10 @@ func (r *run) rebind(b Rebind, digest Digest) ResultCode {
 	if code != OKCreated {
 		return code
 	}
-	if r.accounts[ai].v.Flags&Closed != 0 {
+	if r.accounts.v[ai].Flags&Closed != 0 {
 		return AccountClosed
 	}
-	a := change(r, &r.accounts, ai)
+	a := r.accounts.change(ai, r.keep)
 	a.Ref = b.NewRef
 	a.Version++
 	return r.record(ci, Entry{Cmd: b}, digest)
@@ -1034,10 +995,10 @@ func (r *run) note(n Note, digest Digest) ResultCode {
 		return CurrencyNotFound
 	}
 	if n.Kind == NoteEpoch {
-		if r.currencies[ci].v.Epoch == 1<<32-1 {
+		if r.currencies.v[ci].Epoch == 1<<32-1 {
 			return Overflow
 		}
-		change(r, &r.currencies, ci).Epoch++
+		r.currencies.change(ci, r.keep).Epoch++
 	}
 	return r.record(ci, Entry{Cmd: n}, digest)
 }
