@@ -211,8 +211,8 @@ type run struct {
 	due        []*Transfer // of s.Due, not done
 	latest     Instant     // no currency has a later next entry
 
-	gid     ID        // of the group at work, when it has several entries
-	keep    bool      // the group may have to be undone
+	gid     ID      // of the group at work, when it has several entries
+	keep    bool    // the group may have to be undone
 	unclaim []claim // settles keys as they were before the group at work, last first
 }
 
