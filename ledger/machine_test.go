@@ -40,7 +40,7 @@ const stepsPerRun = 80
 // TestOracle compares Apply with the oracle, step by step, on random commands of which a third or more is hostile.
 // PLANET_LEDGER_STEPS is how many steps it takes.
 func TestOracle(t *testing.T) {
-	runs := max(1, full(t, "PLANET_LEDGER_STEPS", 24_000)/stepsPerRun)
+	runs := max(1, full(t, "PLANET_LEDGER_STEPS", 24_000)/70)
 	old := flag.Lookup("rapid.checks").Value.String()
 	defer flag.Set("rapid.checks", old)
 	if err := flag.Set("rapid.checks", strconv.Itoa(runs)); err != nil {
