@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -35,3 +36,15 @@ var CheckSQLite = checkSQLite
 
 // MaxQueue is how many transactions may wait.
 const MaxQueue = maxQueue
+
+// OnCommit puts fn where the writer says COMMIT; commit is what it would do. nil takes it away. Call it while nothing is being written.
+func (db *DB) OnCommit(fn func(commit func() error) error) {
+	plain := func() error { return db.writer.exec("COMMIT") }
+	db.writer.commit = plain
+	if fn != nil {
+		db.writer.commit = func() error { return fn(plain) }
+	}
+}
+
+// ClockLast is when the ledger's clock was looked at last.
+func (db *DB) ClockLast() *time.Time { return &db.clock.last }
