@@ -38,10 +38,22 @@ func translate(err error) error {
 		return nil
 	case errors.Is(err, gorm.ErrRecordNotFound), errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound
-	case errors.Is(err, gorm.ErrDuplicatedKey):
+	case errors.Is(err, ErrConflict):
+		return err
+	case errors.Is(err, gorm.ErrDuplicatedKey), duplicate(err):
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	}
 	return err
+}
+
+// duplicate is gorm.ErrDuplicatedKey where a statement goes past gorm.
+func duplicate(err error) bool {
+	var lite sqlite3.Error
+	if errors.As(err, &lite) {
+		return lite.ExtendedCode == sqlite3.ErrConstraintUnique || lite.ExtendedCode == sqlite3.ErrConstraintPrimaryKey
+	}
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23505" // unique_violation
 }
 
 // spoils reports whether after err the transactions that share a commit cannot be trusted any more: SQLite may have rolled all of them

@@ -145,7 +145,10 @@ func (db *DB) Transfer(ctx context.Context, id ledger.ID) (t ledger.Transfer, mo
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return t, 0, errors.Join(rows.Err(), ErrNotFound)
+		if err := rows.Err(); err != nil {
+			return t, 0, translate(err)
+		}
+		return t, 0, ErrNotFound
 	}
 	t, currency, err := scanTransfer(rows)
 	if err != nil {

@@ -56,7 +56,7 @@ func (db *DB) Verify(ctx context.Context, c *Currency) (out Verified, err error)
 			chain: map[ledger.ID]movement{}, tiles: map[[2]int64]proof.Hash{}}
 		v.out.Code = c.Book.Code
 		err = tx.eachEntry(ctx, c, 0, v.entry)
-		for _, step := range []func(context.Context) error{v.log, v.fullTiles, v.currency, v.accounts, v.transfers, v.outcomes} {
+		for _, step := range []func(context.Context) error{v.log, v.fullTiles, v.currency, v.accounts, v.outcomes, v.transfers} {
 			if err == nil {
 				err = step(ctx)
 			}
@@ -256,11 +256,15 @@ func (v *verifier) accounts(ctx context.Context) error {
 		case moved != last:
 			return v.damage(NoEntry, "the account of %s moved last in entry %d, its row says %d", got.Ref, last, moved)
 		}
+		delete(v.book.Accounts, got.ID)
 	}
-	if v.out.Accounts != len(v.book.Accounts) {
-		return v.damage(NoEntry, "%d accounts were opened, %d are there", len(v.book.Accounts), v.out.Accounts)
+	if err := rows.Err(); err != nil {
+		return translate(err)
 	}
-	return translate(rows.Err())
+	for _, a := range v.book.Accounts {
+		return v.damage(NoEntry, "the account of %s is missing", a.Ref)
+	}
+	return nil
 }
 
 func (v *verifier) transfers(ctx context.Context) error {
@@ -298,11 +302,19 @@ func (v *verifier) transfers(ctx context.Context) error {
 			m.debitPrev != c.debitPrev || m.creditPrev != c.creditPrev) {
 			return v.damage(e.Seq, "its transfer's row gives other balances, or another movement before it, than the entries")
 		}
+		delete(v.book.Transfers, got.ID)
 	}
-	if v.out.Transfers != len(v.book.Transfers) {
-		return v.damage(NoEntry, "the entries made %d transfers, %d are there", len(v.book.Transfers), v.out.Transfers)
+	if err := rows.Err(); err != nil {
+		return translate(err)
 	}
-	return translate(rows.Err())
+	first := NoEntry
+	for _, t := range v.book.Transfers {
+		first = min(first, t.Seq)
+	}
+	if first != NoEntry {
+		return v.damage(first, "its transfer is missing")
+	}
+	return nil
 }
 
 // outcomes compares the ids: what the entries made is there, and what failed is nothing else.
@@ -312,7 +324,6 @@ func (v *verifier) outcomes(ctx context.Context) error {
 		return translate(err)
 	}
 	defer rows.Close()
-	found := 0
 	for rows.Next() {
 		var (
 			uid, digest []byte
@@ -332,17 +343,26 @@ func (v *verifier) outcomes(ctx context.Context) error {
 		case !ok && code != ledger.OKCreated.String():
 			v.out.Failures++ // of any currency: a failure is in no log
 		case ok && want.Code == ledger.IDAborted && durableFailure(code):
-			found++ // it had failed before somebody aborted it
+			delete(v.book.Outcomes, id) // it had failed before somebody aborted it
 		case ok && (code != want.Code.String() || !v.erased[id] && !bytes.Equal(digest, want.Digest[:]) || ledger.Seq(seq) != want.Seq || at != want.At):
 			return v.damage(want.Seq, "the id %s is remembered otherwise than its entry says", id)
 		case ok:
-			found++
+			delete(v.book.Outcomes, id)
 		}
 	}
-	if found != len(v.book.Outcomes) {
-		return v.damage(NoEntry, "the entries used %d ids, %d of them are remembered", len(v.book.Outcomes), found)
+	if err := rows.Err(); err != nil {
+		return translate(err)
 	}
-	return translate(rows.Err())
+	first := NoEntry
+	for _, o := range v.book.Outcomes {
+		if o.Code == ledger.OKCreated { // an id that was aborted has no entry of its own
+			first = min(first, o.Seq)
+		}
+	}
+	if len(v.book.Outcomes) > 0 {
+		return v.damage(first, "an id that was used is forgotten")
+	}
+	return nil
 }
 
 // durableFailure says whether code is that of a failure that an id keeps.
@@ -413,6 +433,9 @@ func (db *DB) checkTail(ctx context.Context, id ID) error {
 		}
 		n++
 		leaf, err := proof.ParseLeaf(text)
+		if err == nil && leaf.Seq != uint64(seq) {
+			err = fmt.Errorf("it calls itself entry %d", leaf.Seq)
+		}
 		if err == nil && len(salt) == 32 {
 			err = leaf.CheckOpening([32]byte(salt), opening)
 		}
