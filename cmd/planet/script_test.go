@@ -30,7 +30,7 @@ import (
 
 // The scripts in testdata/script are sessions at a terminal: each runs the real program in a directory of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"planet": main})
+	testscript.Main(m, map[string]func(){"planet": main, "payer": payer})
 }
 
 func TestScripts(t *testing.T) {
