@@ -73,17 +73,25 @@ func (b *bookkeeper) apply(ctx context.Context, groups []ledger.Group) ([]ledger
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range b.currencies {
-		if c.Frozen != "" {
-			return nil, fmt.Errorf("%w: %s: %s", ErrFrozen, c.Book.Code, c.Frozen)
-		}
-		if b.at < c.Book.Last-ledger.Instant(maxStep) {
-			return nil, fmt.Errorf("%w: it says %s, and the last entry of %s is of %s: set the clock right", ErrClock,
-				time.Unix(0, int64(b.at)).UTC().Format(time.RFC3339), c.Book.Code, time.Unix(0, int64(c.Book.Last)).UTC().Format(time.RFC3339))
-		}
+	if err := b.ready(); err != nil {
+		return nil, err
 	}
 	d, results := ledger.Apply(s, b.at, groups)
 	return results, b.store(ctx, d)
+}
+
+// ready says whether the currencies that were loaded may be written now.
+func (b *bookkeeper) ready() error {
+	for _, c := range b.currencies {
+		if c.Frozen != "" {
+			return fmt.Errorf("%w: %s: %s", ErrFrozen, c.Book.Code, c.Frozen)
+		}
+		if b.at < c.Book.Last-ledger.Instant(maxStep) {
+			return fmt.Errorf("%w: it says %s, and the last entry of %s is of %s: set the clock right", ErrClock,
+				time.Unix(0, int64(b.at)).UTC().Format(time.RFC3339), c.Book.Code, time.Unix(0, int64(c.Book.Last)).UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
 }
 
 // Reading. The order is that of ledger.Keys.
@@ -359,7 +367,7 @@ func (b *bookkeeper) store(ctx context.Context, d ledger.Delta) error {
 	if err := insertOutcomes.exec(ctx, b.tx, args); err != nil {
 		return fmt.Errorf("store outcomes: %w", err)
 	}
-	return nil
+	return b.expired(ctx, d)
 }
 
 // chain links each movement to the one before it on either account, so that a statement needs no index (docs/ledger.md).

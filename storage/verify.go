@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"planet/ledger"
@@ -65,6 +66,59 @@ func (db *DB) Verify(ctx context.Context, c *Currency) (out Verified, err error)
 		return err
 	})
 	return out, err
+}
+
+// RolledBack begins the reason of a currency that is frozen because somebody keeps a checkpoint of a longer log: it goes on in a new epoch (Resume).
+const RolledBack = "rolled back: "
+
+// Continues compares the log with a checkpoint that somebody kept. The caller has checked its signature, by the key of VkeyAt. A *DamageError says that the
+// log is shorter now (the book was rolled back, F22) or another one (a fork, F50). Of an epoch that has ended, the log need only hold what the next one took over.
+func (db *DB) Continues(ctx context.Context, c *Currency, cp proof.Checkpoint) error {
+	damage := func(format string, args ...any) error {
+		return &DamageError{Code: c.Book.Code, Seq: NoEntry, What: fmt.Sprintf(format, args...)}
+	}
+	o, err := proof.ParseOrigin(cp.Origin)
+	if err != nil {
+		return err
+	}
+	size := int64(c.Book.Next)
+	if o.Epoch <= c.Book.Epoch {
+		if size, err = db.endOfEpoch(ctx, c, o.Epoch-1); err != nil {
+			return err
+		}
+		if cp.Size > size {
+			return fmt.Errorf("epoch %d had %d entries or more, and the next one goes on after %d of them: entries %d to %d are not in this book, by the decision in its entry %d",
+				o.Epoch, cp.Size, size, size, cp.Size-1, size)
+		}
+	}
+	if cp.Size > size {
+		return damage(RolledBack+"a checkpoint that this currency signed has %d entries, and there are %d now: %d are gone", cp.Size, size, cp.Size-size)
+	}
+	then := *c
+	then.Book.Next = ledger.Seq(cp.Size)
+	root, err := db.tree(ctx, &then).Root()
+	if err != nil {
+		return fmt.Errorf("root of the first %d entries of %s: %w", cp.Size, c.Book.Code, err)
+	}
+	if root != cp.Root {
+		return damage("fork: its first %d entries had the root %s when it signed a checkpoint of them, and have %s now: the history was rewritten", cp.Size, cp.Root, root)
+	}
+	return nil
+}
+
+// endOfEpoch is how many entries there were when an epoch, counted from 0, ended: the place of the note that opened the next.
+func (db *DB) endOfEpoch(ctx context.Context, c *Currency, epoch uint32) (size int64, err error) {
+	n := uint32(0)
+	err = db.EachEntry(ctx, c, 0, func(e ledger.Entry, _ bool) error {
+		if note, ok := e.Cmd.(ledger.Note); ok && note.Kind == ledger.NoteEpoch {
+			if n == epoch {
+				size = int64(e.Seq)
+			}
+			n++
+		}
+		return nil
+	})
+	return size, err
 }
 
 type verifier struct {
@@ -540,10 +594,14 @@ func (db *DB) Resume(ctx context.Context, c *Currency, decision string) error {
 			return err
 		}
 		made, restored, err := tx.Restored(ctx)
-		if err != nil || !restored {
+		if err != nil || !restored && !strings.HasPrefix(was.Frozen, RolledBack) {
 			return err
 		}
-		body := fmt.Sprintf("restored from a backup made at %s\ndecision %s\n\n%s", made.UTC().Format(time.RFC3339), decision, was.Checkpoint)
+		why := strings.TrimSpace(was.Frozen)
+		if restored {
+			why = "restored from a backup made at " + made.UTC().Format(time.RFC3339)
+		}
+		body := fmt.Sprintf("%s\ndecision %s\n\n%s", why, decision, was.Checkpoint)
 		results, err := tx.Ledger(ctx, ledger.Group{ledger.Note{ID: ledger.NewID("epoch", c.Book.IRI, fmt.Sprint(was.Book.Epoch+1), fmt.Sprint(was.Book.Next)),
 			Currency: c.Book.ID, Kind: ledger.NoteEpoch, Body: []byte(body)}})
 		if err != nil {
@@ -553,7 +611,7 @@ func (db *DB) Resume(ctx context.Context, c *Currency, decision string) error {
 			return err
 		}
 		var frozen int64
-		if err := scan(tx.q(ctx).Raw("SELECT count(*) FROM currencies WHERE frozen <> ''"), &frozen); err != nil || frozen > 0 {
+		if err := scan(tx.q(ctx).Raw("SELECT count(*) FROM currencies WHERE frozen <> ''"), &frozen); err != nil || frozen > 0 || !restored {
 			return err
 		}
 		return tx.ConfirmRestored(ctx)
