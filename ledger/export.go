@@ -164,7 +164,7 @@ func (j *Journal) text(w *bufio.Writer) {
 	fmt.Fprintf(w, "%-10s  %-28s  %12s  %12s\n", "", "closing balance", "", c.Format(j.Closing))
 }
 
-// row writes a line without spaces at its end.
+// fields writes a line without spaces at its end.
 func fields(w *bufio.Writer, format string, args ...any) {
 	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 }
