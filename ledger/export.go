@@ -134,7 +134,7 @@ func (j *Journal) text(w *bufio.Writer) {
 	if j.Of.IsZero() {
 		fmt.Fprintf(w, "%s, all movements\n\n", c.Code)
 		for _, m := range j.Movements {
-			row(w, "%6d  %s  %12s  %s -> %s  %s", m.Seq, day(m.At), c.Format(m.Amount), line(holder(m.Debit).Name), line(holder(m.Credit).Name), words(m))
+			fields(w, "%6d  %s  %12s  %s -> %s  %s", m.Seq, day(m.At), c.Format(m.Amount), line(holder(m.Debit).Name), line(holder(m.Credit).Name), words(m))
 		}
 		return
 	}
@@ -159,13 +159,13 @@ func (j *Journal) text(w *bufio.Writer) {
 		if change > 0 {
 			amount = "+" + amount
 		}
-		row(w, "%s  %-28s  %12s  %12s  %s", day(m.At), way+" "+line(other.Name), amount, c.Format(after.V), words(m))
+		fields(w, "%s  %-28s  %12s  %12s  %s", day(m.At), way+" "+line(other.Name), amount, c.Format(after.V), words(m))
 	}
 	fmt.Fprintf(w, "%-10s  %-28s  %12s  %12s\n", "", "closing balance", "", c.Format(j.Closing))
 }
 
-// row writes a line without spaces at its end.
-func row(w *bufio.Writer, format string, args ...any) {
+// fields writes a line without spaces at its end.
+func fields(w *bufio.Writer, format string, args ...any) {
 	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 }
 

@@ -74,9 +74,10 @@ func (db *DB) CreateCurrency(ctx context.Context, c *Currency, g ledger.Group) e
 	if err != nil {
 		return err
 	}
+	asked := c.Book
+	asked.ID = ledger.NewID("currency", asked.IRI)
 	return db.Transaction(ctx, func(tx *DB) error {
-		c.ID, c.CreatedAt, c.secret = tx.NewID(), tx.Now().UTC(), secret
-		c.Book.ID = ledger.NewID("currency", c.Book.IRI)
+		c.ID, c.CreatedAt, c.secret, c.Book = tx.NewID(), tx.Now().UTC(), secret, asked // afresh: it may run twice
 		c.frontier = new(proof.Frontier).Marshal()
 		if _, err := tx.CurrencyByCode(ctx, c.Book.Code); err == nil {
 			return fmt.Errorf("currency %s: %w", c.Book.Code, ErrConflict)

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"planet/ledger"
@@ -109,8 +110,33 @@ var (
 const transferColumns = `uid, currency_id, debit, credit, amount, code, state, held, expires, settles, refund_of, posted, refunded, at, resolved_at, seq, digest`
 
 func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapshot, error) {
-	s := &ledger.Snapshot{Currencies: map[ledger.ID]ledger.Currency{}, Accounts: make(map[ledger.ID]ledger.Account, len(k.Accounts)), Transfers: map[ledger.ID]ledger.Transfer{},
-		Outcomes: map[ledger.ID]ledger.Outcome{}, Settled: map[ledger.ID]ledger.ID{}}
+	locks := b.tx.tx != nil && b.tx.dialect == postgresDialect
+	for want := k.Currencies; ; {
+		s := &ledger.Snapshot{Currencies: map[ledger.ID]ledger.Currency{}, Accounts: make(map[ledger.ID]ledger.Account, len(k.Accounts)), Transfers: map[ledger.ID]ledger.Transfer{},
+			Outcomes: map[ledger.ID]ledger.Outcome{}, Settled: map[ledger.ID]ledger.ID{}}
+		err := b.loadCurrencies(ctx, s, want, locks)
+		if err == nil {
+			err = b.loadNamed(ctx, s, k)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("load from the ledger: %w", err)
+		}
+		more := slices.DeleteFunc(s.WantCurrencies(k), func(id ledger.ID) bool { return slices.Contains(want, id) })
+		if len(more) == 0 {
+			return s, b.loadDues(ctx, s, k)
+		}
+		if !locks {
+			if err := b.loadCurrencies(ctx, s, more, locks); err != nil {
+				return nil, fmt.Errorf("load from the ledger: %w", err)
+			}
+			return s, b.loadDues(ctx, s, k)
+		}
+		want = slices.Concat(want, more) // what was read before the lock of its book may be old by now: again
+	}
+}
+
+// loadNamed loads what k names, but for the currencies.
+func (b *bookkeeper) loadNamed(ctx context.Context, s *ledger.Snapshot, k ledger.KeySet) error {
 	books := map[int64][]ledger.ID{} // transfers whose currency is not known by its uid yet
 	err := selectTransfers.query(ctx, b.tx, idArgs(k.IDs), func(rows *sql.Rows) error {
 		t, currency, err := scanTransfer(rows)
@@ -148,12 +174,12 @@ func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapsho
 		err = b.loadAccounts(ctx, s, s.WantAccounts(k))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load from the ledger: %w", err)
+		return err
 	}
 	for currency, ids := range books {
 		uid, err := b.tx.currencyUID(ctx, currency)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, id := range ids {
 			t := s.Transfers[id]
@@ -161,12 +187,14 @@ func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapsho
 			s.Transfers[id] = t
 		}
 	}
-	if err := b.loadCurrencies(ctx, s, s.WantCurrencies(k)); err != nil {
-		return nil, fmt.Errorf("load from the ledger: %w", err)
-	}
+	return nil
+}
+
+// loadDues loads what has expired in the currencies, and the accounts that this touches.
+func (b *bookkeeper) loadDues(ctx context.Context, s *ledger.Snapshot, k ledger.KeySet) error {
 	for _, c := range b.currencies {
 		if err := b.loadDue(ctx, s, c); err != nil {
-			return nil, fmt.Errorf("load what is due: %w", err)
+			return fmt.Errorf("load what is due: %w", err)
 		}
 	}
 	ledger.SortDue(s.Due)
@@ -176,7 +204,7 @@ func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapsho
 			more = append(more, id)
 		}
 	}
-	return s, b.loadAccounts(ctx, s, more)
+	return b.loadAccounts(ctx, s, more)
 }
 
 func (b *bookkeeper) loadAccounts(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID) error {
@@ -187,10 +215,12 @@ func (b *bookkeeper) loadAccounts(ctx context.Context, s *ledger.Snapshot, ids [
 	})
 }
 
-func (b *bookkeeper) loadCurrencies(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID) error {
+// loadCurrencies loads currencies, and with lock keeps their rows from other copies of the node until the transaction ends: on PostgreSQL they take
+// turns by that, where SQLite has one writer anyway. Everything else in a book may be read only after it.
+func (b *bookkeeper) loadCurrencies(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID, lock bool) error {
 	q := selectCurrencies
-	if b.tx.tx != nil && b.tx.dialect == postgresDialect {
-		q = lockCurrencies // several copies of a node take turns
+	if lock {
+		q = lockCurrencies
 	}
 	return q.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
 		c, err := scanCurrency(rows)
@@ -550,12 +580,15 @@ func (c *ledgerClock) read(now time.Time) (ledger.Instant, error) {
 	if c == nil {
 		return ledger.Instant(now.UnixNano()), nil
 	}
+	leap := time.Duration(0)
 	if !c.last.IsZero() {
 		passed := now.Sub(c.last) // by the monotonic clock, where both have one
-		if leap := now.Round(0).Sub(c.last.Round(0)) - passed; leap > maxStep {
+		if leap = now.Round(0).Sub(c.last.Round(0)) - passed; leap > maxStep {
 			return 0, fmt.Errorf("%w: it leapt ahead by %s; if it is right now, start the node again", ErrClock, leap.Round(time.Second))
 		}
 	}
-	c.last = now
+	if leap > -maxStep { // a clock that went back by far may be set right again, and that is no leap ahead
+		c.last = now
+	}
 	return ledger.Instant(now.UnixNano()), nil
 }

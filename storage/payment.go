@@ -144,8 +144,14 @@ func (w *writer) settleBook(ts []*turn) (err error) {
 	}
 	switch {
 	case errors.Is(err, ErrFrozen), errors.Is(err, ErrClock): // before anything was written
-		for _, t := range asked {
-			t.err = err
+		if len(asked) == 1 {
+			asked[0].err = err
+			return nil
+		}
+		for _, t := range asked { // it may be the affair of one, that names another currency as well
+			if err := w.settleBook([]*turn{t}); err != nil {
+				return err
+			}
 		}
 		return nil
 	case err != nil:

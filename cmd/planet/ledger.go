@@ -22,6 +22,7 @@ type ledgerCmd struct {
 	Resume ledgerResumeCmd `cmd:"" help:"Let a frozen currency go on, after its book was verified."`
 	Export ledgerExportCmd `cmd:"" help:"Every movement of a currency, for other programs."`
 	Import ledgerImportCmd `cmd:"" help:"Opening balances from a CSV file."`
+	Bench  ledgerBenchCmd  `cmd:"" help:"Measure payments on this machine, in a database that is thrown away."`
 }
 
 // inOrder are some holders, in the order in which their accounts were opened.

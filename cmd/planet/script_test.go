@@ -30,7 +30,7 @@ import (
 
 // The scripts in testdata/script are sessions at a terminal: each runs the real program in a directory of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"planet": main})
+	testscript.Main(m, map[string]func(){"planet": main, "payer": payer})
 }
 
 func TestScripts(t *testing.T) {
@@ -159,7 +159,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		res, err := fresh.Get(args[0])
 		if err == nil {
 			res.Body.Close()
-			if res.StatusCode < 500 && !neg {
+			if (res.StatusCode < 500) != neg {
 				return
 			}
 		} else if neg {

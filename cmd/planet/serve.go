@@ -139,6 +139,7 @@ func (s *serving) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.node.Run(ctx) })
 	g.Go(func() error { return keepAlive(ctx, s.cfg.Data) })
+	g.Go(func() error { return s.db.Watch(ctx) })
 	g.Go(func() error { return s.web.Serve(ctx, s.listener) })
 	return g.Wait()
 }

@@ -1,5 +1,8 @@
 CREATE TRIGGER accounts_keep_delete BEFORE DELETE ON accounts BEGIN SELECT RAISE(ABORT, 'accounts are never deleted'); END;
 
+CREATE TRIGGER accounts_keep_terms BEFORE UPDATE OF uid, currency_id, role, opened_at ON accounts
+BEGIN SELECT RAISE(ABORT, 'what an account is does not change'); END;
+
 CREATE TABLE accounts (
   uid             BLOB PRIMARY KEY,
   currency_id     INTEGER NOT NULL REFERENCES currencies (id),
@@ -123,6 +126,11 @@ CREATE TABLE bookmarks (
 );
 
 CREATE INDEX bookmarks_post ON bookmarks (post_id);
+
+CREATE TRIGGER currencies_keep_delete BEFORE DELETE ON currencies BEGIN SELECT RAISE(ABORT, 'currencies are never deleted'); END;
+
+CREATE TRIGGER currencies_keep_terms BEFORE UPDATE OF id, uid, iri, code, scale, kind, privacy ON currencies
+BEGIN SELECT RAISE(ABORT, 'what a currency is does not change'); END;
 
 CREATE TABLE currencies (
   id           INTEGER PRIMARY KEY,
@@ -348,6 +356,8 @@ CREATE TABLE notifications (
   UNIQUE (actor_id, kind, from_id, post_id)
 );
 
+CREATE TRIGGER openings_keep_delete BEFORE DELETE ON openings BEGIN SELECT RAISE(ABORT, 'an opening can be erased, not deleted'); END;
+
 CREATE TRIGGER openings_keep_update BEFORE UPDATE ON openings WHEN NEW.salt IS NOT NULL OR NEW.seq <> OLD.seq OR NEW.currency_id <> OLD.currency_id
 BEGIN SELECT RAISE(ABORT, 'an opening can be erased, not changed'); END;
 
@@ -436,7 +446,8 @@ CREATE TABLE posts (
   language       TEXT NOT NULL,
   url            TEXT NOT NULL,
   quote          TEXT NOT NULL, -- the post that it quotes
-  quote_approval TEXT NOT NULL, -- who says that it may
+  quote_approval TEXT NOT NULL, -- the stamp that allows it, as claimed
+  quote_allowed  BOOLEAN NOT NULL, -- the server of the post that is quoted says so
   approval       TEXT NOT NULL, -- of a reply whose parent's author wants to be asked: pending, rejected, or the IRI that says yes
   policy         TEXT, -- JSON: who may reply, quote, like and share; NULL for no word of it
   attachments    TEXT, -- JSON, NULL for none
@@ -455,6 +466,8 @@ CREATE UNIQUE INDEX posts_boost ON posts (boost_of_id, actor_id) WHERE boost_of_
 CREATE INDEX posts_conversation ON posts (conversation, id) WHERE conversation <> '';
 
 CREATE INDEX posts_reply ON posts (in_reply_to) WHERE in_reply_to <> '';
+
+CREATE INDEX posts_stamp ON posts (quote_approval) WHERE quote_approval <> '';
 
 CREATE TABLE reports (
   id          INTEGER PRIMARY KEY,
