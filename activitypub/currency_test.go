@@ -395,3 +395,60 @@ func TestEveryPathBelowACurrencyIsThereOrNot(t *testing.T) {
 		}
 	}
 }
+
+// A checkpoint that somebody kept holds the node to its word. What a session at the command line makes of it: testdata/script/epoch.txtar of cmd/planet.
+func TestF22AShorterBookThanSomebodyKeepsIsNamed(t *testing.T) {
+	b := newBakery(t, ledger.Mutual, "bo", "cleo")
+	b.pay(b.people["bo"], b.people["cleo"], "1")
+	var damage *storage.DamageError
+	kept := proof.Checkpoint{Origin: "rye.example/currencies/grn", Size: 6, Root: proof.Hash{1}}
+	if err := b.DB.Continues(t.Context(), b.fresh(), kept); !errors.As(err, &damage) || !strings.HasPrefix(damage.Reason(), storage.RolledBack) || !strings.Contains(err.Error(), "has 6 entries, and there are 5 now") {
+		t.Errorf("got %v", err)
+	}
+	// Once it is known, the currency goes on in a new epoch alone.
+	b.must(b.DB.Freeze(t.Context(), b.currency.ID, damage.Reason()))
+	_, err := b.Pay(t.Context(), b.people["bo"], b.order(b.people["cleo"], "1"))
+	if !errors.Is(err, storage.ErrFrozen) {
+		t.Errorf("got %v, want it frozen", err)
+	}
+	b.must(b.ResumeCurrency(t.Context(), b.coop, b.fresh(), "https://rye.example/d/1"))
+	c := b.fresh()
+	if c.Frozen != "" || c.Book.Epoch != 1 || c.Origin() != "rye.example/currencies/grn/e2" || activitypub.LogURL(c) != "https://rye.example/currencies/grn/e2/log" {
+		t.Errorf("got %q, epoch %d, %s", c.Frozen, c.Book.Epoch, c.Origin())
+	}
+	if w := b.get("/currencies/grn/e2/log/checkpoint"); w.Code != http.StatusOK || !strings.HasPrefix(w.Body.String(), "rye.example/currencies/grn/e2\n6\n") {
+		t.Errorf("got %d, %s", w.Code, w.Body)
+	}
+	if w := b.get("/currencies/grn/log/checkpoint"); w.Code != http.StatusNotFound {
+		t.Errorf("the log of the epoch that ended answers %d", w.Code)
+	}
+	var again *storage.DamageError
+	if err := b.DB.Continues(t.Context(), c, kept); err == nil || errors.As(err, &again) {
+		t.Errorf("got %v: what was decided is no new damage", err)
+	}
+	b.audit()
+}
+
+func TestF50AnotherHistoryThanSomebodyKeepsIsNamed(t *testing.T) {
+	b := newBakery(t, ledger.Mutual, "bo", "cleo")
+	vkey, err := b.fresh().Vkey()
+	b.must(err)
+	key, err := proof.NewVerifier(vkey)
+	b.must(err)
+	var kept []proof.Checkpoint
+	for range 20 {
+		cp, _, err := proof.Open([]byte(b.fresh().Checkpoint), key)
+		b.must(err)
+		kept = append(kept, cp)
+		b.pay(b.people["bo"], b.people["cleo"], "1")
+	}
+	for _, cp := range kept {
+		b.must(b.DB.Continues(t.Context(), b.fresh(), cp))
+		other := cp
+		other.Root[0] ^= 1
+		var damage *storage.DamageError
+		if err := b.DB.Continues(t.Context(), b.fresh(), other); !errors.As(err, &damage) || !strings.HasPrefix(damage.Reason(), storage.Forked) {
+			t.Errorf("size %d: got %v", cp.Size, err)
+		}
+	}
+}
