@@ -265,6 +265,11 @@ func TestF31OnlyOneFormOfAnAmountIsRead(t *testing.T) {
 	if got, err := ParseAmount("4611686018.427387903", 9); err != nil || got != MaxAmount {
 		t.Errorf("scale 9: got %d, %v", got, err)
 	}
+	for _, s := range []string{"4611686018.427387904", "9223372036.854775808", "18446744073.709551615", "18446744073.709551616", "18446744074", "36893488148", "999999999999999999.999999999"} {
+		if got, err := ParseAmount(s, 9); err == nil { // around what 64 bits hold, and twice that
+			t.Errorf("%s at scale 9 was read as %d", s, got)
+		}
+	}
 	if _, err := ParseAmount("1", 10); err == nil {
 		t.Error("scale 10 was taken")
 	}
