@@ -878,6 +878,9 @@ func (n *Node) follow(ctx context.Context, tx *storage.DB, by By, target *storag
 		}
 		return f, n.tell(ctx, tx, []storage.ID{target.ID}, kind, by.Actor, 0)
 	}
+	if err := askForPins(ctx, tx, target); err != nil {
+		return nil, err
+	}
 	return f, n.send(ctx, tx, by.Actor, followToWire(f, by.Actor.IRI, target.IRI), shipment{object: f.IRI, line: lineOf(by.Actor.IRI, "follows", target.IRI), inboxes: []storage.IRI{target.Inbox}})
 }
 

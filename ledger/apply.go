@@ -1047,6 +1047,22 @@ func validCode(s string) bool {
 
 func compareID(a, b ID) int { return slices.Compare(a[:], b[:]) }
 
+// SortDue puts pending transfers in the order that Snapshot.Due wants.
+func SortDue(due []Transfer) { slices.SortFunc(due, compareDue) }
+
+// Moves gives the transfer that the entry moved, if it moved one.
+func (e Entry) Moves() (ID, bool) {
+	switch c := e.Cmd.(type) {
+	case Pay:
+		return c.ID, !c.Pending
+	case Post:
+		return c.Pending, true
+	case Refund:
+		return c.ID, true
+	}
+	return ID{}, false
+}
+
 func compareDue(a, b Transfer) int {
 	return cmp.Or(cmp.Compare(a.Expires, b.Expires), cmp.Compare(a.Seq, b.Seq), compareID(a.ID, b.ID))
 }

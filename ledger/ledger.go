@@ -129,6 +129,11 @@ var openNames = names{"admin", "invite", "credit"}
 // String is the word in the log.
 func (o OpenRule) String() string { return openNames.of(int(o)) }
 
+// ParseOpenRule reads a rule's word.
+func ParseOpenRule(s string) (OpenRule, error) {
+	return parseName[OpenRule](openNames, "rule of opening", s)
+}
+
 // Rules is what may change in a currency, by a decision.
 type Rules struct {
 	Floor, Ceil Bound  // of new member accounts
@@ -189,6 +194,9 @@ var roleNames = names{"member", "issuer", "commons", "peer", "suspense"}
 
 // String is the word in the log.
 func (r Role) String() string { return roleNames.of(int(r)) }
+
+// ParseRole reads a role's word.
+func ParseRole(s string) (Role, error) { return parseName[Role](roleNames, "role of account", s) }
 
 // Flags stop an account.
 type Flags uint8

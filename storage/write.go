@@ -12,11 +12,14 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 	"gorm.io/gorm"
+
+	"planet/ledger"
 )
 
 const (
 	maxBatch = 256  // transactions in one commit, so that the first does not wait for ever
 	maxTries = 5    // runs of a transaction that collides with another copy of the node
+	maxMoney = 4096 // submissions to the ledger in one commit: they share one Apply
 	maxQueue = 4096 // transactions that wait; the next one is refused, or a flood would fill the memory with work that comes too late
 )
 
@@ -57,12 +60,14 @@ func (db *DB) Transaction(ctx context.Context, fn func(tx *DB) error) error {
 
 // turn is one transaction on its way through the writer.
 type turn struct {
-	ctx   context.Context
-	fn    func(tx *DB) error
-	db    *DB
-	done  chan error // holds one, so that the writer never waits for a caller
-	state atomic.Int32
-	err   error // what fn came to; the writer's, until it is sent
+	ctx    context.Context
+	fn     func(tx *DB) error
+	money  *Submission // instead of fn: see Pay
+	db     *DB
+	done   chan error // holds one, so that the writer never waits for a caller
+	state  atomic.Int32
+	err    error         // what fn came to; the writer's, until it is sent
+	result ledger.Result // with money: the ledger's answer
 }
 
 // The states of a turn. Whoever moves it away from waiting decides whether fn runs.
@@ -222,17 +227,25 @@ func (w *writer) together(first *turn) {
 		w.answer(first, err)
 		return
 	}
+	var money []*turn
 	for t := first; t != nil; {
-		if err := w.take(t); err != nil {
+		if t.money != nil {
+			money = append(money, t)
+		} else if err := w.take(t); err != nil {
 			w.rollback()
 			w.apart(err)
 			return
 		}
-		if t = nil; len(w.batch) < w.limit {
+		if t = nil; len(w.batch)-len(money) < w.limit && len(money) < maxMoney {
 			if t = w.next(false); t != nil {
 				w.batch = append(w.batch, t)
 			}
 		}
+	}
+	if err := w.settle(money); err != nil {
+		w.rollback()
+		w.apart(err)
+		return
 	}
 	if err := w.finish(w.batch); err != nil {
 		w.apart(err)
@@ -275,6 +288,9 @@ func (w *writer) alone(t *turn) (err error) {
 // take runs t under a savepoint and sets t.err; when that is not nil, t has left no trace.
 // An error means that the whole transaction of the database has to be given up.
 func (w *writer) take(t *turn) error {
+	if t.money != nil {
+		return w.settle([]*turn{t})
+	}
 	if t.err = t.ctx.Err(); t.err != nil {
 		return nil
 	}
@@ -308,7 +324,7 @@ func (w *writer) take(t *turn) error {
 
 // call runs t's function and makes an error of a panic.
 func (w *writer) call(t *turn) (err error) {
-	tx := &DB{Now: t.db.Now, Log: t.db.Log, dialect: t.db.dialect, ids: t.db.ids, tx: w.gorm}
+	tx := w.handle(t.db)
 	defer func() {
 		tx.over.Store(true)
 		if p := recover(); p != nil {
@@ -317,6 +333,11 @@ func (w *writer) call(t *turn) (err error) {
 		}
 	}()
 	return t.fn(tx)
+}
+
+// handle is what a function in the open transaction of db gets.
+func (w *writer) handle(db *DB) *DB {
+	return &DB{Now: db.Now, Log: db.Log, dialect: db.dialect, ids: db.ids, clock: db.clock, inserts: db.inserts, tx: w.gorm}
 }
 
 // start begins a transaction of the database, on a new connection if the old one was lost meanwhile.

@@ -26,7 +26,7 @@ func (s *Server) routes() *echo.Echo {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
 	e.IPExtractor = s.clientAddress()
-	e.Use(s.observe, s.secureHeaders, s.recoverPanic(), s.checkHost, s.limitRate)
+	e.Use(s.observe, s.secureHeaders, s.recoverPanic(), s.refuseWhenStopping, s.checkHost, s.limitRate)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/healthz", s.healthz)

@@ -62,6 +62,8 @@ type cli struct {
 	Domain  domainCmd  `cmd:"" help:"Servers to block, silence or allow."`
 	Report  reportCmd  `cmd:"" help:"Complaints: list, show, resolve, create."`
 	Queue   queueCmd   `cmd:"" help:"Deliveries and jobs that wait, fail or are given up."`
+	Backup  backupCmd  `cmd:"" help:"Put the node into one file, or verify such a file."`
+	Restore restoreCmd `cmd:"" help:"Put a backup into an empty data directory."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this version."`
 	Doctor  doctorCmd  `cmd:"" help:"Look for what is wrong with this node."`
 	Keys    keysCmd    `cmd:"" help:"Signing keys."`

@@ -14,11 +14,15 @@ import (
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/storage/backup"
 )
 
 // openDB opens the database of the settings, which may be new. It does not migrate.
 func openDB(ctx context.Context, cfg *Config, log *slog.Logger) (*storage.DB, error) {
 	if err := makeDataDir(cfg.Data); err != nil {
+		return nil, err
+	}
+	if err := backup.Finished(cfg.Data, cfg.Database); err != nil {
 		return nil, err
 	}
 	db, err := storage.Open(ctx, storage.Config{DSN: cfg.Database, Log: log})

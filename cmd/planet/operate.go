@@ -145,6 +145,12 @@ func (c *app) examine() []symptom {
 	default:
 		note("origin", err, origin)
 	}
+	switch made, restored, err := db.Restored(c.ctx); {
+	case err != nil:
+		note("restored", err, "")
+	case restored:
+		warn("restored", fmt.Sprintf("from a backup made at %s UTC, not yet confirmed: what was paid after that is not known here", stamp(&made)))
+	}
 	owned, err := db.HasOwner(c.ctx)
 	if err == nil && !owned {
 		warn("owner", "there is none yet: open the link that planet serve prints, or planet user create NAME --admin")

@@ -158,7 +158,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		res, err := fresh.Get(args[0])
 		if err == nil {
 			res.Body.Close()
-			if res.StatusCode < 500 && !neg {
+			if (res.StatusCode < 500) != neg {
 				return
 			}
 		} else if neg {

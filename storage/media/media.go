@@ -144,7 +144,10 @@ func spool(w io.Writer, r io.Reader, limit int64) error {
 	return nil
 }
 
-func (s *Store) path(name string) string { return filepath.Join(s.dir, name[:2], name) }
+func (s *Store) path(name string) string { return filepath.Join(s.dir, Path(name)) }
+
+// Path is where below the directory of a store the file of that name lies. Ask MediaType first whether it is a name.
+func Path(name string) string { return filepath.Join(name[:2], name) }
 
 // keep writes a file so that after a crash it is there as a whole or not at all.
 func (s *Store) keep(name string, body []byte) error {

@@ -168,7 +168,7 @@ func Each(t *testing.T, test func(t *testing.T, db *storage.DB)) {
 var schemas atomic.Int64
 
 // Postgres is a migrated PostgreSQL database of the test's own; the test is skipped where there is no server.
-func Postgres(t *testing.T) *storage.DB {
+func Postgres(t testing.TB) *storage.DB {
 	t.Helper()
 	server := os.Getenv("PLANET_TEST_POSTGRES")
 	if server == "" {
@@ -203,4 +203,22 @@ func Postgres(t *testing.T) *storage.DB {
 		t.Fatal(err)
 	}
 	return db
+}
+
+// ExecFile runs statements on a SQLite file that no DB has open.
+func ExecFile(t testing.TB, path string, statements ...string) {
+	t.Helper()
+	pool, err := sql.Open("sqlite3", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.SetMaxOpenConns(1)
+	for _, s := range statements {
+		if _, err := pool.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := pool.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

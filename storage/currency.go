@@ -1,0 +1,185 @@
+package storage
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"planet/ledger"
+	"planet/ledger/proof"
+)
+
+// Currency is a book that this node keeps: what the ledger knows of it, and what people do.
+type Currency struct {
+	ID        ID
+	ActorID   ID // the co-op whose currency it is
+	Name      string
+	Book      ledger.Currency
+	Frozen    string // why nothing may be written; "" when it may
+	CreatedAt time.Time
+
+	Checkpoint string // signed note of the whole log (C2SP tlog-checkpoint)
+	secret     ed25519.PrivateKey
+	frontier   []byte
+}
+
+// Origin is the name of the currency's log and of its key: <host>/currencies/<code>, and /e<n> from the second epoch on (docs/receipts.md).
+func (c *Currency) Origin() string {
+	u, err := url.Parse(c.Book.IRI)
+	if err != nil {
+		return ""
+	}
+	return proof.Origin{Host: u.Host, Code: strings.ToLower(c.Book.Code), Epoch: c.Book.Epoch + 1}.String()
+}
+
+// Vkey is the key that checks the currency's checkpoints, as C2SP signed-note writes it.
+func (c *Currency) Vkey() (string, error) {
+	s, err := c.signer()
+	if err != nil {
+		return "", err
+	}
+	return s.Vkey(), nil
+}
+
+// PublicKey is the key of Vkey.
+func (c *Currency) PublicKey() ed25519.PublicKey { return c.secret.Public().(ed25519.PublicKey) }
+
+func (c *Currency) signer() (*proof.Signer, error) { return proof.NewSigner(c.Origin(), c.secret) }
+
+// CreateCurrency opens a currency with its issuer account where the kind has one. ErrConflict when the code is taken; a *ledger.RefusedError says what is
+// wrong with the currency itself. c.Book needs IRI, Code, Scale, Kind, Privacy and Rules, c.ActorID and c.Name the rest; the others are set.
+func (db *DB) CreateCurrency(ctx context.Context, c *Currency, g ledger.Group) error {
+	_, secret, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	return db.Transaction(ctx, func(tx *DB) error {
+		c.ID, c.CreatedAt, c.secret = tx.NewID(), tx.Now().UTC(), secret
+		c.Book.ID = ledger.NewID("currency", c.Book.IRI)
+		c.frontier = new(proof.Frontier).Marshal()
+		if _, err := tx.CurrencyByCode(ctx, c.Book.Code); err == nil {
+			return fmt.Errorf("currency %s: %w", c.Book.Code, ErrConflict)
+		}
+		open := ledger.OpenCurrency{ID: ledger.NewID("create", c.Book.IRI), Currency: c.Book}
+		b, err := tx.bookkeeper(ctx)
+		if err != nil {
+			return err
+		}
+		b.born = c
+		results, err := b.apply(ctx, []ledger.Group{append(ledger.Group{open}, g...)})
+		if err != nil {
+			return err
+		}
+		return results[0].Err()
+	})
+}
+
+const currencyColumns = `id, uid, iri, code, actor_id, name, scale, kind, privacy, floor, ceil, max_transfer, max_pending, opened_by,
+	levy_points, levy_least, levy_most, levy_to, epoch, issuer, next, last, frontier, checkpoint, secret, frozen, created_at`
+
+func scanCurrency(row interface{ Scan(...any) error }) (*Currency, error) {
+	var (
+		c                                Currency
+		kind, privacy, opened            string
+		uid, levyTo, issuer, secret      []byte
+		floor, ceil                      sql.NullInt64
+		scale, epoch, next, pending, pts int64
+		b                                = &c.Book
+	)
+	err := row.Scan(&c.ID, &uid, &b.IRI, &b.Code, &c.ActorID, &c.Name, &scale, &kind, &privacy, &floor, &ceil, &b.Rules.MaxTransfer, &pending, &opened,
+		&pts, &b.Rules.Levy.Least, &b.Rules.Levy.Most, &levyTo, &epoch, &issuer, &next, &b.Last, &c.frontier, &c.Checkpoint, &secret, &c.Frozen, &c.CreatedAt)
+	if err != nil {
+		return nil, translate(err)
+	}
+	if b.Kind, err = ledger.ParseKind(kind); err != nil {
+		return nil, err
+	}
+	if b.Privacy, err = ledger.ParsePrivacy(privacy); err != nil {
+		return nil, err
+	}
+	if b.Rules.Open, err = ledger.ParseOpenRule(opened); err != nil {
+		return nil, err
+	}
+	if len(secret) != ed25519.SeedSize {
+		return nil, fmt.Errorf("currency %s has a key of %d bytes", b.Code, len(secret))
+	}
+	b.ID, b.Rules.Levy.To, b.Issuer = toID(uid), toID(levyTo), toID(issuer)
+	b.Scale, b.Epoch, b.Next, b.Rules.MaxPending, b.Rules.Levy.BasisPoints = uint8(scale), uint32(epoch), ledger.Seq(next), uint16(pending), uint16(pts)
+	b.Rules.Floor, b.Rules.Ceil = toBound(floor), toBound(ceil)
+	c.secret, c.CreatedAt = ed25519.NewKeyFromSeed(secret), c.CreatedAt.UTC()
+	return &c, nil
+}
+
+// CurrencyByCode finds a currency by its code, in any case, or ErrNotFound.
+func (db *DB) CurrencyByCode(ctx context.Context, code string) (*Currency, error) {
+	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE code = ?", strings.ToUpper(code)).Row())
+}
+
+// CurrencyByIRI finds a currency by its IRI, or ErrNotFound.
+func (db *DB) CurrencyByIRI(ctx context.Context, iri IRI) (*Currency, error) {
+	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE iri = ?", iri).Row())
+}
+
+// Currencies lists the currencies of this node by code.
+func (db *DB) Currencies(ctx context.Context) ([]*Currency, error) {
+	rows, err := db.q(ctx).Raw("SELECT " + currencyColumns + " FROM currencies ORDER BY code").Rows()
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer rows.Close()
+	var cs []*Currency
+	for rows.Next() {
+		c, err := scanCurrency(rows)
+		if err != nil {
+			return nil, err
+		}
+		cs = append(cs, c)
+	}
+	return cs, translate(rows.Err())
+}
+
+// Freeze stops all writing to a currency until Thaw, and says why. The first reason stays.
+func (db *DB) Freeze(ctx context.Context, id ID, why string) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Exec("UPDATE currencies SET frozen = ? WHERE id = ? AND frozen = ''", why, id).Error)
+	})
+}
+
+// Thaw lets a currency be written again. Whoever calls it has verified it.
+func (db *DB) Thaw(ctx context.Context, id ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Exec("UPDATE currencies SET frozen = '' WHERE id = ?", id).Error)
+	})
+}
+
+func toID(b []byte) (id ledger.ID) {
+	copy(id[:], b)
+	return id
+}
+
+func toBound(n sql.NullInt64) ledger.Bound {
+	if !n.Valid {
+		return ledger.Bound{}
+	}
+	return ledger.At(n.Int64)
+}
+
+// fromID is NULL for the zero ID.
+func fromID(id ledger.ID) any {
+	if id.IsZero() {
+		return nil
+	}
+	return id[:]
+}
+
+func fromBound(b ledger.Bound) any {
+	if !b.Set {
+		return nil
+	}
+	return b.V
+}

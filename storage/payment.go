@@ -1,0 +1,246 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"planet/ledger"
+)
+
+// The states of a payment, as the ledger decides them.
+const (
+	PaymentHeld      = "held"
+	PaymentCommitted = "committed"
+	PaymentRejected  = "rejected"
+	PaymentCancelled = "cancelled"
+	PaymentExpired   = "expired"
+)
+
+// Payment is what people see of a transfer: who, to whom, what for, and what came of it.
+type Payment struct {
+	ID         ID     `gorm:"primaryKey;autoIncrement:false"`
+	IRI        IRI    // of the activity that asked for it
+	UID        []byte // of the transfer
+	CurrencyID ID
+	Payer      IRI
+	Payee      IRI
+	Amount     ledger.Amount // asked for; of a hold that was posted in part, what was posted
+	Code       string
+	Memo       string
+	MemoSalt   []byte
+	State      string
+	Reason     string // of a refusal: the ledger's word
+	RefundOf   *ID
+	UserID     ID // who acted; 0: the operator
+	ExpiresAt  *time.Time
+	CreatedAt  time.Time
+	SettledAt  *time.Time
+}
+
+// Transfer is the ledger's id of the payment.
+func (p *Payment) Transfer() ledger.ID { return toID(p.UID) }
+
+// Submission is one act for the ledger in one currency, with the rows that stand and fall with it.
+type Submission struct {
+	Currency ledger.ID
+	Group    ledger.Group
+
+	// Check looks at the transaction before the ledger does; its error is the answer and nothing is stored. Optional. It only reads.
+	Check func(tx *DB) error
+
+	// Rows says what else to store, now that the ledger has answered. It may be called again with another answer, and has no effect of its own. Optional.
+	Rows func(ledger.Result) Rows
+}
+
+// Rows is what a submission stores beside the ledger's own.
+type Rows struct {
+	Activities []*Activity
+	Payments   []*Payment
+	Deliveries []*Delivery
+}
+
+// Pay hands one act to the ledger and returns its answer after the fsync. Acts that wait for each other share one Apply, one set of multi-row
+// statements, one checkpoint and one fsync. A refusal is an answer, stored as durably as an acceptance; an error means that nothing was stored,
+// or with ErrUnknown that nobody knows: then the same act under the same ids tells.
+// Other transactions that share the commit have their turn before it.
+func (db *DB) Pay(ctx context.Context, s Submission) (ledger.Result, error) {
+	if db.tx != nil {
+		return ledger.Result{}, errors.New("pay inside a transaction: use Ledger")
+	}
+	if err := ctx.Err(); err != nil {
+		return ledger.Result{}, err
+	}
+	t := &turn{ctx: ctx, money: &s, db: db, done: make(chan error, 1)}
+	if err := db.writer.join(t); err != nil {
+		return ledger.Result{}, err
+	}
+	select {
+	case err := <-t.done:
+		return t.result, err
+	case <-ctx.Done():
+		if t.state.CompareAndSwap(waiting, withdrawn) {
+			return ledger.Result{}, ctx.Err()
+		}
+		return t.result, <-t.done
+	}
+}
+
+// settle runs submissions, each currency's through one Apply, and sets what each came to. An error means that the whole transaction of the
+// database has to be given up.
+func (w *writer) settle(ts []*turn) error {
+	books := make(map[ledger.ID][]*turn, 1)
+	var order []ledger.ID
+	for _, t := range ts {
+		if t.err = t.ctx.Err(); t.err != nil {
+			continue
+		}
+		if books[t.money.Currency] == nil {
+			order = append(order, t.money.Currency)
+		}
+		books[t.money.Currency] = append(books[t.money.Currency], t)
+	}
+	for _, id := range order {
+		if err := w.settleBook(books[id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleBook runs the submissions in one currency.
+func (w *writer) settleBook(ts []*turn) (err error) {
+	ctx, tx := context.Background(), w.handle(ts[0].db)
+	defer func() {
+		tx.over.Store(true)
+		if p := recover(); p != nil {
+			tx.Log.Error("panic in a submission", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic in a submission: %v", p)
+		}
+	}()
+	groups, asked := make([]ledger.Group, 0, len(ts)), ts[:0:0]
+	for _, t := range ts {
+		if t.money.Check != nil {
+			if t.err = t.money.Check(tx); t.err != nil {
+				if !w.live.Load() || spoils(t.err) || tx.dialect == postgresDialect && refused(t.err) {
+					return t.err
+				}
+				continue
+			}
+		}
+		groups, asked = append(groups, t.money.Group), append(asked, t)
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	b, err := tx.bookkeeper(ctx)
+	var results []ledger.Result
+	if err == nil {
+		results, err = b.apply(ctx, groups)
+	}
+	switch {
+	case errors.Is(err, ErrFrozen), errors.Is(err, ErrClock): // before anything was written
+		for _, t := range asked {
+			t.err = err
+		}
+		return nil
+	case err != nil:
+		return err
+	}
+	var all Rows
+	for i, t := range asked {
+		if t.result = results[i]; t.money.Rows != nil {
+			r := t.money.Rows(results[i])
+			all.Activities = append(all.Activities, r.Activities...)
+			all.Payments = append(all.Payments, r.Payments...)
+			all.Deliveries = append(all.Deliveries, r.Deliveries...)
+		}
+	}
+	return all.store(ctx, tx)
+}
+
+var (
+	insertActivities = newBulk("INSERT INTO activities (id, iri, actor_iri, type, object, digest, local, public, raw, seen_at) VALUES ", 10, " ON CONFLICT (iri, actor_iri, digest) DO NOTHING")
+	insertPayments   = newBulk(`INSERT INTO payments (id, iri, uid, currency_id, payer, payee, amount, code, memo, memo_salt, state, reason, refund_of, user_id, expires_at,
+		created_at, settled_at) VALUES `, 17, " ON CONFLICT (iri) DO NOTHING")
+	insertDeliveries = newBulk("INSERT INTO deliveries (id, activity_id, inbox, host, actor_id, object, state, attempts, next_at, lease_until, last_status, last_error, created_at) VALUES ", 13, "")
+)
+
+// store writes the rows, and draws the ids of those that have none.
+func (r Rows) store(ctx context.Context, tx *DB) error {
+	now := tx.Now().UTC()
+	args := make([]any, 0, 17*max(len(r.Activities), len(r.Payments), len(r.Deliveries)))
+	for _, a := range r.Activities {
+		if a.ID == 0 {
+			a.ID = tx.NewID()
+		}
+		a.SeenAt = now
+		args = append(args, a.ID, a.IRI, a.ActorIRI, a.Type, a.Object, a.Digest, a.Local, a.Public, a.Raw, a.SeenAt)
+	}
+	if err := insertActivities.exec(ctx, tx, args); err != nil {
+		return fmt.Errorf("store activities: %w", err)
+	}
+	args = args[:0]
+	for _, p := range r.Payments {
+		if p.ID == 0 {
+			p.ID = tx.NewID()
+		}
+		p.CreatedAt = now
+		args = append(args, p.ID, p.IRI, p.UID, p.CurrencyID, p.Payer, p.Payee, int64(p.Amount), p.Code, p.Memo, p.MemoSalt, p.State, p.Reason, p.RefundOf, p.UserID,
+			p.ExpiresAt, p.CreatedAt, p.SettledAt)
+	}
+	if err := insertPayments.exec(ctx, tx, args); err != nil {
+		return fmt.Errorf("store payments: %w", err)
+	}
+	args = args[:0]
+	for _, d := range r.Deliveries {
+		d.ID, d.State, d.CreatedAt, d.NextAt, d.LeaseUntil = tx.NewID(), DeliveryQueued, now, now, now
+		args = append(args, d.ID, d.ActivityID, d.Inbox, d.Host, d.ActorID, d.Object, d.State, d.Attempts, d.NextAt, d.LeaseUntil, d.LastStatus, d.LastError, d.CreatedAt)
+	}
+	if err := insertDeliveries.exec(ctx, tx, args); err != nil {
+		return fmt.Errorf("store deliveries: %w", err)
+	}
+	return nil
+}
+
+// PaymentByID finds a payment, or ErrNotFound.
+func (db *DB) PaymentByID(ctx context.Context, id ID) (*Payment, error) {
+	var p Payment
+	return &p, translate(db.q(ctx).Where("id = ?", id).Take(&p).Error)
+}
+
+// PaymentByIRI finds a payment by the id of the activity that asked for it, or ErrNotFound.
+func (db *DB) PaymentByIRI(ctx context.Context, iri IRI) (*Payment, error) {
+	var p Payment
+	return &p, translate(db.q(ctx).Where("iri = ?", iri).Take(&p).Error)
+}
+
+// Payments lists the payments from and to an actor ("": of all), newest first, before an id (0: from the newest on).
+func (db *DB) Payments(ctx context.Context, actor IRI, before ID, limit int) ([]Payment, error) {
+	var ps []Payment
+	q := db.q(ctx).Order("id DESC").Limit(limit)
+	if actor != "" {
+		q = q.Where("payer = ? OR payee = ?", actor, actor)
+	}
+	if before != 0 {
+		q = q.Where("id < ?", before)
+	}
+	return ps, translate(q.Find(&ps).Error)
+}
+
+// SavePayment adds a payment to the rows of a transaction that asked the ledger itself. ErrConflict when its IRI is taken.
+func (db *DB) SavePayment(ctx context.Context, p *Payment) error {
+	p.CreatedAt = db.Now().UTC()
+	return db.create(ctx, &p.ID, p)
+}
+
+// SettlePayment notes what became of a payment.
+func (db *DB) SettlePayment(ctx context.Context, p *Payment) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		now := tx.Now().UTC()
+		p.SettledAt = &now
+		return translate(tx.q(ctx).Model(&Payment{}).Where("id = ?", p.ID).Updates(map[string]any{"state": p.State, "reason": p.Reason, "amount": p.Amount, "settled_at": now}).Error)
+	})
+}
