@@ -41,7 +41,7 @@ func (db *DB) Ledger(ctx context.Context, groups ...ledger.Group) (results []led
 func (db *DB) Preview(ctx context.Context, g ledger.Group) (ledger.Result, ledger.Delta, error) {
 	b := &bookkeeper{tx: db, at: ledger.Instant(db.Now().UnixNano()), currencies: map[ledger.ID]*Currency{}, moved: map[ledger.ID]int64{}}
 	groups := []ledger.Group{g}
-	s, err := b.load(ctx, ledger.Keys(groups))
+	s, err := b.load(ctx, groups)
 	if err != nil {
 		return ledger.Result{}, ledger.Delta{}, err
 	}
@@ -68,7 +68,7 @@ func (db *DB) bookkeeper(ctx context.Context) (*bookkeeper, error) {
 
 // apply is the whole way: load what Keys names, decide, store.
 func (b *bookkeeper) apply(ctx context.Context, groups []ledger.Group) ([]ledger.Result, error) {
-	s, err := b.load(ctx, ledger.Keys(groups))
+	s, err := b.load(ctx, groups)
 	if err != nil {
 		return nil, err
 	}
@@ -100,16 +100,11 @@ var (
 
 const transferColumns = `uid, currency_id, debit, credit, amount, code, state, held, expires, settles, refund_of, posted, refunded, at, resolved_at, seq, digest`
 
-func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapshot, error) {
+func (b *bookkeeper) load(ctx context.Context, groups []ledger.Group) (*ledger.Snapshot, error) {
+	k := ledger.Keys(groups)
 	s := &ledger.Snapshot{Currencies: map[ledger.ID]ledger.Currency{}, Accounts: make(map[ledger.ID]ledger.Account, len(k.Accounts)), Transfers: map[ledger.ID]ledger.Transfer{},
 		Outcomes: map[ledger.ID]ledger.Outcome{}, Settled: map[ledger.ID]ledger.ID{}}
-	books := map[int64][]ledger.ID{} // transfers whose currency is not known by its uid yet
-	err := selectTransfers.query(ctx, b.tx, idArgs(k.IDs), func(rows *sql.Rows) error {
-		t, currency, err := scanTransfer(rows)
-		s.Transfers[t.ID] = t
-		books[currency] = append(books[currency], t.ID)
-		return err
-	})
+	err := b.loadIDs(ctx, s, k.IDs)
 	if err == nil {
 		err = selectSettled.query(ctx, b.tx, idArgs(k.Settles), func(rows *sql.Rows) error {
 			var key, uid []byte
@@ -119,7 +114,47 @@ func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapsho
 		})
 	}
 	if err == nil {
-		err = selectOutcomes.query(ctx, b.tx, idArgs(k.IDs), func(rows *sql.Rows) error {
+		err = b.loadAccounts(ctx, s, s.WantAccounts(k))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load from the ledger: %w", err)
+	}
+	if err := b.loadCurrencies(ctx, s, s.WantCurrencies(k)); err != nil {
+		return nil, fmt.Errorf("load from the ledger: %w", err)
+	}
+	if err := b.loadIDs(ctx, s, s.WantIDs(groups)); err != nil {
+		return nil, fmt.Errorf("load from the ledger: %w", err)
+	}
+	until := s.DueUntil(b.at)
+	for _, c := range b.currencies {
+		if err := b.loadDue(ctx, s, c, until); err != nil {
+			return nil, fmt.Errorf("load what is due: %w", err)
+		}
+	}
+	ledger.SortDue(s.Due)
+	var more []ledger.ID
+	for _, id := range s.WantAccounts(k) {
+		if _, have := s.Accounts[id]; !have {
+			more = append(more, id)
+		}
+	}
+	return s, b.loadAccounts(ctx, s, more)
+}
+
+// loadIDs brings the transfers and outcomes of ids.
+func (b *bookkeeper) loadIDs(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	books := map[int64][]ledger.ID{} // transfers whose currency is not known by its uid yet
+	err := selectTransfers.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
+		t, currency, err := scanTransfer(rows)
+		s.Transfers[t.ID] = t
+		books[currency] = append(books[currency], t.ID)
+		return err
+	})
+	if err == nil {
+		err = selectOutcomes.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
 			var (
 				o           ledger.Outcome
 				uid, digest []byte
@@ -136,16 +171,13 @@ func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapsho
 			return err
 		})
 	}
-	if err == nil {
-		err = b.loadAccounts(ctx, s, s.WantAccounts(k))
-	}
 	if err != nil {
-		return nil, fmt.Errorf("load from the ledger: %w", err)
+		return err
 	}
 	for currency, ids := range books {
 		uid, err := b.tx.currencyUID(ctx, currency)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, id := range ids {
 			t := s.Transfers[id]
@@ -153,22 +185,7 @@ func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapsho
 			s.Transfers[id] = t
 		}
 	}
-	if err := b.loadCurrencies(ctx, s, s.WantCurrencies(k)); err != nil {
-		return nil, fmt.Errorf("load from the ledger: %w", err)
-	}
-	for _, c := range b.currencies {
-		if err := b.loadDue(ctx, s, c); err != nil {
-			return nil, fmt.Errorf("load what is due: %w", err)
-		}
-	}
-	ledger.SortDue(s.Due)
-	var more []ledger.ID
-	for _, id := range s.WantAccounts(k) {
-		if _, have := s.Accounts[id]; !have {
-			more = append(more, id)
-		}
-	}
-	return s, b.loadAccounts(ctx, s, more)
+	return nil
 }
 
 func (b *bookkeeper) loadAccounts(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID) error {
@@ -194,12 +211,12 @@ func (b *bookkeeper) loadCurrencies(ctx context.Context, s *ledger.Snapshot, ids
 	})
 }
 
-func (b *bookkeeper) loadDue(ctx context.Context, s *ledger.Snapshot, c *Currency) error {
+func (b *bookkeeper) loadDue(ctx context.Context, s *ledger.Snapshot, c *Currency, until ledger.Instant) error {
 	conn, ctx, d, err := b.tx.bare(ctx)
 	if err != nil {
 		return err
 	}
-	return queryEach(ctx, conn, selectDue[d], []any{c.ID, b.at + ledger.Instant(ledger.Slack)}, func(rows *sql.Rows) error {
+	return queryEach(ctx, conn, selectDue[d], []any{c.ID, until}, func(rows *sql.Rows) error {
 		t, _, err := scanTransfer(rows)
 		t.Currency = c.Book.ID
 		s.Due = append(s.Due, t)
