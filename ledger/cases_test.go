@@ -92,7 +92,12 @@ func TestF10AClaimedTimeIsDataOnly(t *testing.T) {
 	}
 	w.later(time.Second)
 	w.must(open("dan", grn, func(*OpenAccount) {}))
-	w.want(Malformed, pay("r", acct(grn, "dan"), bo, 5, claimed(w.at-1)))
+	opened := w.book.Accounts[acct(grn, "dan")].OpenedAt
+	w.later(time.Second)
+	w.want(Malformed, pay("r", acct(grn, "dan"), bo, 5, claimed(opened-1)))
+	w.want(Malformed, pay("r", ana, acct(grn, "dan"), 5, claimed(opened-1)))
+	w.must(pay("r", acct(grn, "dan"), bo, 5, claimed(opened)))
+	w.must(pay("s", ana, acct(grn, "dan"), 5, claimed(opened)))
 	w.ended()
 }
 
