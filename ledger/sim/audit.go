@@ -15,7 +15,7 @@ type auditor struct {
 	book    *ledger.Book
 	logs    map[ledger.ID]*auditLog
 	at      int // bytes read
-	records int
+	seen    []byte
 	entries int
 	spans   []span // of the entries, in the order of the log
 
@@ -49,8 +49,8 @@ func (a *auditor) read(log []byte) error {
 		if err := a.record(rec); err != nil {
 			return err
 		}
+		a.seen = append(a.seen, log[a.at:a.at+rec.size]...)
 		a.at += rec.size
-		a.records++
 	}
 	return nil
 }

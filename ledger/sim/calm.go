@@ -20,11 +20,11 @@ func (w *world) calmDown() error {
 				return err
 			}
 		}
-		w.s.verify()
-		if err := w.damaged(w.s.frozen); err != nil {
-			return err
-		}
 		if w.flipped != nil {
+			w.s.verify()
+			if err := w.damaged(w.s.frozen); err != nil {
+				return err
+			}
 			w.mend()
 			continue
 		}

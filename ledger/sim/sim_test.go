@@ -39,12 +39,16 @@ func TestTheLedgerSurvivesABadMonth(t *testing.T) {
 		all  Report
 		wait sync.WaitGroup
 		bad  int
+		done int
 	)
 	for range min(runtime.GOMAXPROCS(0), 4) {
 		wait.Go(func() {
 			for seed := next.Add(1) - 1; seed < n; seed = next.Add(1) - 1 {
 				r, err := Run(seed, steps)
 				mu.Lock()
+				if done++; n > 1000 && done%500 == 0 {
+					t.Logf("%d seeds, %d broken, %d payments, %.0f days, %s", done, bad, all.Payments, float64(all.Simulated)/86_400, time.Since(began).Round(time.Second))
+				}
 				if all.Add(r); err != nil {
 					if bad++; bad <= 20 {
 						t.Error(err)

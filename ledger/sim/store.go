@@ -286,7 +286,6 @@ func (s *store) showAll(rec record) {
 // record writes down a delta, and what the trees are after it.
 func (s *store) record(d ledger.Delta) (rec record, grown map[ledger.ID]*tree, err error) {
 	grown = map[ledger.ID]*tree{}
-	var order []ledger.ID
 	for _, e := range d.Entries {
 		id := ledger.NewID("currency", e.Currency)
 		t := grown[id]
@@ -295,7 +294,7 @@ func (s *store) record(d ledger.Delta) (rec record, grown map[ledger.ID]*tree, e
 			if was := s.trees[id]; was != nil {
 				*t = *was
 			}
-			grown[id], order = t, append(order, id)
+			grown[id] = t
 		}
 		var x stored
 		for i := 0; i < len(x.salt); i += 8 {

@@ -23,13 +23,11 @@ type act struct {
 
 // workload makes acts. It remembers what it made, so that later acts can be about earlier ones.
 type workload struct {
-	r    *rand.Rand
-	keys map[ledger.ID][]byte
+	r *rand.Rand
 
-	books    []*book
-	acts     []*act
-	settles  []ledger.ID
-	accounts []ledger.ID // of all books
+	books   []*book
+	acts    []*act
+	settles []ledger.ID
 }
 
 // book is what the workload knows of a currency.
@@ -71,7 +69,6 @@ func (w *workload) newBook(k ledger.Kind) ledger.Group {
 			o.Floor, o.Ceil = ledger.At(-300), ledger.At(300)
 		}
 		g = append(g, o)
-		w.accounts = append(w.accounts, o.Account)
 		return o.Account
 	}
 	for i := range 6 {
