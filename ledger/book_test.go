@@ -212,6 +212,8 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 		w.must(void("v", "i"))
 		w.must(refund("r", "p", 2))
 		w.must(pay("g", gia, gus, 0, in(gft)))
+		w.must(pay("k", ana, cy, 1))
+		w.must(pay("l", ana, fund, 1, held(minute)))
 		return w.book
 	}
 	transfer := func(name string, change func(*Transfer)) func(*Book) {
@@ -264,6 +266,8 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 		{"its posted counters", account(ana, func(a *Account) { a.DebitsPosted++ })},
 		{"its posted counters", account(ana, func(a *Account) { a.CreditsPosted++ })},
 		{"which does not exist", func(b *Book) { delete(b.Accounts, gus) }},
+		{"(I1)", account(cy, func(a *Account) { a.Currency = top.ID })},
+		{"(I1)", account(fund, func(a *Account) { a.Currency = top.ID })},
 		{"(I1)", account(bo, func(a *Account) { a.Currency = top.ID })},
 	} {
 		b := build()
@@ -351,6 +355,81 @@ func TestNamesAreReadAsTheyAreWritten(t *testing.T) {
 	for i, s := range []string{Pending.String(), Posted.String(), Voided.String(), Expired.String()} {
 		if s != []string{"pending", "posted", "voided", "expired"}[i] {
 			t.Errorf("got %q", s)
+		}
+	}
+}
+
+// TestReplayMissesWhatShouldHaveExpired replays what an Apply wrote that was not told what is due.
+func TestReplayMissesWhatShouldHaveExpired(t *testing.T) {
+	for late, ok := range map[Instant]bool{0: true, Instant(Slack) - 1: true, Instant(Slack): false, Instant(minute): false} {
+		w := newWorld(t)
+		w.must(pay("h", ana, bo, 5, held(minute)))
+		w.must(pay("i", ana, bo, 5, held(minute)))
+		w.must(void("v", "h")) // this one is not missed
+		end := w.book.Transfers[act("i")].Expires
+		d, _ := Apply(&w.book.Snapshot, end+late, []Group{{pay("x", tia, tom, 1, in(top))}, {pay("p", cy, bo, 1)}})
+		for _, e := range d.Entries { // of the other currency, nothing is missed
+			err := w.book.Replay(e)
+			if want := ok || e.Currency == top.IRI; (err == nil) != want || err != nil && err.Error() != "entry "+string('0'+rune(e.Seq))+": transfer "+act("i").String()+" should have expired before" {
+				t.Errorf("%d late: %v", late, err)
+			}
+		}
+	}
+}
+
+func TestReplaySaysWhatDoesNotFollow(t *testing.T) {
+	w := newWorld(t)
+	w.must(rules("r", grn, levied(1000, 1, 0)))
+	good := cloneBook(w.book)
+	w.must(pay("p", ana, bo, 5))
+	first, second := w.log[len(w.log)-2], w.log[len(w.log)-1]
+	for _, x := range []struct {
+		change func(*Entry)
+		want   string
+	}{
+		{func(e *Entry) { e.CreditAfter = 6 }, `entry 6 says "credit_after 6" where "credit_after 5" follows from what was before`},
+		{func(e *Entry) { e.Seq = 7 }, `entry 7 says "seq 7" where "seq 6" follows from what was before`},
+		{func(e *Entry) { e.Cmd = pay("p", ana, bo, 50) }, "entry 6 could not happen: exceeds_floor"},
+		{func(e *Entry) { e.Cmd = rules("r", grn, levied(1000, 1, 0)) }, "entry 6 has the id of entry 5"},
+		{func(e *Entry) { e.Cmd = expire{act("h")} }, "entry 6 expires " + act("h").String() + ", which is not due"},
+		{func(e *Entry) { e.Cmd = nil }, "entry 6 has no command"},
+		{func(e *Entry) { e.At = -4 }, "entry 6 is at -4, which no clock gives"},
+	} {
+		e := first
+		x.change(&e)
+		if err := cloneBook(good).Replay(e); err == nil || err.Error() != x.want {
+			t.Errorf("got %v, want %s", err, x.want)
+		}
+	}
+	if err := good.Replay(first); err != nil {
+		t.Fatal(err)
+	}
+	if err := good.Ended(); err == nil || err.Error() != "the log ends before entry 7, which belongs to entry 6" {
+		t.Errorf("got %v", err)
+	}
+	bad := second
+	bad.Cmd = note(NotePolicy, 1)
+	if err := cloneOwing(good).Replay(bad); err == nil || err.Error() != `entry 7 says "kind note" where "kind pay" follows from what was before` {
+		t.Errorf("got %v", err)
+	}
+	if err := good.Replay(second); err != nil || good.Ended() != nil {
+		t.Errorf("got %v", err)
+	}
+	if err := sameEntry(Entry{Seq: 3, Cmd: note(NotePolicy, 0)}, Entry{Seq: 3, Cmd: note(NotePolicy, 1)}); err == nil || err.Error() != `entry 3 says "" where "body AA==" follows from what was before` {
+		t.Errorf("got %v", err)
+	}
+}
+
+func cloneOwing(b *Book) *Book {
+	c := cloneBook(b)
+	c.owed = slices.Clone(b.owed)
+	return c
+}
+
+func TestWhatIsShownIsShort(t *testing.T) {
+	for n, want := range map[int]int{63: 63, 64: 64, 65: 64 + len("…")} {
+		if got := clip(strings.Repeat("x", n)); len(got) != want {
+			t.Errorf("of %d: %d bytes, want %d", n, len(got), want)
 		}
 	}
 }

@@ -272,7 +272,7 @@ func ParseEntry(b []byte) (Entry, error) {
 		n.Body, _ = base64.StdEncoding.DecodeString(r.maybe("body"))
 		e.Cmd = n
 	default:
-		return Entry{}, fmt.Errorf("entry of unknown kind %q", clip(kind))
+		r.fail("kind", kind, "a kind of entry")
 	}
 	switch {
 	case r.err != nil:

@@ -156,6 +156,19 @@ func TestParseEntryTakesOneForm(t *testing.T) {
 		refuse("another version", strings.Replace(good, "/v1", "/v2", 1))
 		refuse("another kind", strings.Replace(good, "kind "+e.Kind(), "kind other", 1))
 	}
+	for name, e := range golden() {
+		text := Canon(e)
+		for i := range text {
+			if _, err := ParseEntry(text[:i]); err == nil {
+				if got := Canon(e); len(got) != i {
+					shorter, _ := ParseEntry(text[:i])
+					if string(Canon(shorter)) != string(text[:i]) {
+						t.Errorf("%s: the first %d bytes were read", name, i)
+					}
+				}
+			}
+		}
+	}
 	if _, err := ParseEntry(nil); err == nil {
 		t.Error("nothing was read as an entry")
 	}
@@ -167,6 +180,42 @@ func TestParseEntryTakesOneForm(t *testing.T) {
 			if _, err := ParseEntry([]byte(text[:i] + key + " " + number + text[j:])); err == nil {
 				t.Errorf("%s %s was read", key, number)
 			}
+		}
+	}
+}
+
+func TestParseEntrySaysWhatIsWrong(t *testing.T) {
+	for _, x := range []struct{ entry, from, to, want string }{
+		{"pay", "v1", "v2", `entry begins with "planet.ledger/v2", want "planet.ledger/v1"`},
+		{"pay", "kind pay", "kind x", `entry 7: kind "x": want a kind of entry`},
+		{"pay", "seq 7\n", "", `entry 0: line "seq" is missing`},
+		{"pay", "seq 7", "seq x", `entry 0: seq "x": want a number`},
+		{"pay", "amount 5", "amount x", `entry 7: amount "x": want a number`},
+		{"pay", "amount 5", "amount 5x\namount x", `entry 7: amount "5x": want a number`}, // the first mistake
+		{"pay", "debit_after -8", "debit_after 9223372036854775808", `entry 7: debit_after "9223372036854775808": want a number`},
+		{"pay", "code payment", "code lunch", `entry 7: code "lunch": want one of payment, levy, refund, demurrage, issue, redeem, exchange, opening, closing, writeoff, share`},
+		{"pay", "code payment\n", "", `entry 7: line "code" is missing`},
+		{"pay", "id b6", "id B", `entry 7: id "B893a5652733c7dd363180afde7b9a1": want 32 hexadecimal digits`},
+		{"pay", "id b6", "id bx", `entry 7: id "bx893a5652733c7dd363180afde7b9a1": want hexadecimal digits`},
+		{"pay", "id b6", "id B6", "entry 7 is not in canonical form"},
+		{"pay_all", "timeout 60000000000", "timeout x", `entry 8: timeout "x": want a number`},
+		{"pay_all", "memo 01", "memo 1", `entry 8: memo "102030000000000000000000000000000000000000000000000000000000000": want 64 hexadecimal digits`},
+		{"pay_all", "settles fd", "settles f", `entry 8: settles "fcdd86a578b2f77c22847e82208e1cc": want 32 hexadecimal digits`},
+		{"limits_all", "ceil 20", "ceil x", `entry 4: ceil "x": want a number or none`},
+		{"limits_all", "if_version 7", "if_version 7\nx", `entry 4: "x" is too much`},
+		{"limits_all", "if_version 7", "if_version x", `entry 4: if_version "x": want a number`},
+		{"rules_levy", "levy 150", "levy 99999", `entry 2: levy "99999": want basis points`},
+		{"rules_levy", "levy 150", "levy 0150", "entry 2 is not in canonical form"},
+		{"void", "credit_after 454\n", "credit_after 454", "entry 10: it ends within a line"},
+		{"void", "credit_after 454\n", "", `entry 10: line "credit_after" is missing`},
+	} {
+		text := string(Canon(golden()[x.entry]))
+		bad := strings.Replace(text, x.from, x.to, 1)
+		if bad == text {
+			t.Fatalf("%q is not in %s", x.from, x.entry)
+		}
+		if _, err := ParseEntry([]byte(bad)); err == nil || err.Error() != x.want {
+			t.Errorf("%s with %q: got\n%v, want\n%s", x.entry, x.to, err, x.want)
 		}
 	}
 }
@@ -247,4 +296,6 @@ func TestTheDigestCoversEveryField(t *testing.T) {
 	note("a claim")
 	s.Settled[id] = ID{2}
 	note("another claim")
+	s.Settled = map[ID]ID{{3}: {2}}
+	note("another claim's key")
 }

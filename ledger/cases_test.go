@@ -92,7 +92,12 @@ func TestF10AClaimedTimeIsDataOnly(t *testing.T) {
 	}
 	w.later(time.Second)
 	w.must(open("dan", grn, func(*OpenAccount) {}))
-	w.want(Malformed, pay("r", acct(grn, "dan"), bo, 5, claimed(w.at-1)))
+	opened := w.book.Accounts[acct(grn, "dan")].OpenedAt
+	w.later(time.Second)
+	w.want(Malformed, pay("r", acct(grn, "dan"), bo, 5, claimed(opened-1)))
+	w.want(Malformed, pay("r", ana, acct(grn, "dan"), 5, claimed(opened-1)))
+	w.must(pay("r", acct(grn, "dan"), bo, 5, claimed(opened)))
+	w.must(pay("s", ana, acct(grn, "dan"), 5, claimed(opened)))
 	w.ended()
 }
 
@@ -264,6 +269,11 @@ func TestF31OnlyOneFormOfAnAmountIsRead(t *testing.T) {
 	}
 	if got, err := ParseAmount("4611686018.427387903", 9); err != nil || got != MaxAmount {
 		t.Errorf("scale 9: got %d, %v", got, err)
+	}
+	for _, s := range []string{"4611686018.427387904", "9223372036.854775808", "18446744073.709551615", "18446744073.709551616", "18446744074", "36893488148", "999999999999999999.999999999"} {
+		if got, err := ParseAmount(s, 9); err == nil { // around what 64 bits hold, and twice that
+			t.Errorf("%s at scale 9 was read as %d", s, got)
+		}
 	}
 	if _, err := ParseAmount("1", 10); err == nil {
 		t.Error("scale 10 was taken")

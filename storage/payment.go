@@ -291,7 +291,7 @@ func (db *DB) Expire(ctx context.Context, c *Currency, limit int) (n int, err er
 		if err != nil {
 			return err
 		}
-		s, err := b.load(ctx, ledger.KeySet{Currencies: []ledger.ID{c.Book.ID}})
+		s, err := b.load(ctx, ledger.KeySet{Currencies: []ledger.ID{c.Book.ID}}, nil)
 		if err != nil {
 			return err
 		}
