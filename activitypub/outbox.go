@@ -35,6 +35,11 @@ var may = map[string][]string{
 	"report":  {storage.RoleAdmin, storage.RoleEditor},
 	"move":    {storage.RoleAdmin},
 	"delete":  {storage.RoleAdmin},
+
+	"currency": {storage.RoleAdmin}, // found one
+	"account":  {storage.RoleAdmin, storage.RoleTreasurer},
+	"issue":    {storage.RoleAdmin, storage.RoleTreasurer}, // pay with what did not exist before
+	"pay":      {storage.RoleAdmin, storage.RoleTreasurer, storage.RoleCashier},
 }
 
 // allowed refuses who may not do this as that actor.

@@ -61,6 +61,15 @@ func Check(ctx context.Context, db *DB) error {
 	case err != nil:
 		return err
 	}
+	books, err := db.Currencies(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range books {
+		if _, err := db.Verify(ctx, c); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -131,12 +140,16 @@ func (db *DB) Restored(ctx context.Context) (time.Time, bool, error) {
 // MarkRestored says that this database came out of a backup made at a time, and freezes the currencies: see Resume. A mark of an earlier time stays: that much more is unknown.
 func (db *DB) MarkRestored(ctx context.Context, made time.Time) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		if old, marked, err := tx.Restored(ctx); err != nil || marked && old.Before(made) {
+		old, marked, err := tx.Restored(ctx)
+		if err != nil {
 			return err
 		}
 		why := "restored from a backup made at " + made.UTC().Format(time.RFC3339) + ": what was paid after that is not in this copy"
 		if err := tx.q(ctx).Exec("UPDATE currencies SET frozen = ? WHERE frozen = ''", why).Error; err != nil {
 			return translate(err)
+		}
+		if marked && old.Before(made) {
+			return nil
 		}
 		return tx.SetSetting(ctx, restoredKey, made.UTC().Format(time.RFC3339Nano))
 	})

@@ -116,5 +116,5 @@ func (db *DB) bare(ctx context.Context) (gorm.ConnPool, context.Context, int, er
 	if db.over.Load() {
 		return nil, nil, 0, errOver
 	}
-	return db.tx.ConnPool, context.WithoutCancel(ctx), d, nil
+	return db.tx.Statement.ConnPool, context.WithoutCancel(ctx), d, nil
 }

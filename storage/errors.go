@@ -20,8 +20,10 @@ var (
 	ErrClosed = errors.New("database is closed")
 	// ErrBusy: too many transactions wait already; nothing of this one was stored, and it may be tried again later.
 	ErrBusy = errors.New("too many transactions are waiting")
-	// ErrUnknown: the connection was lost during COMMIT, so the transaction is stored as a whole or not at all, and nobody can say which.
-	ErrUnknown = errors.New("connection lost during commit")
+	// ErrUnknown: the connection was lost or the disk failed during COMMIT, so the transaction is stored as a whole or not at all, and nobody can say which.
+	ErrUnknown = errors.New("lost during commit")
+	// ErrBroken: the disk failed during a COMMIT before; nothing was stored, and nothing will be until the database is opened anew.
+	ErrBroken = errors.New("the disk failed and nothing is written any more: see to the disk, then start the node again, which checks its books")
 )
 
 var (
@@ -36,10 +38,22 @@ func translate(err error) error {
 		return nil
 	case errors.Is(err, gorm.ErrRecordNotFound), errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound
-	case errors.Is(err, gorm.ErrDuplicatedKey):
+	case errors.Is(err, ErrConflict):
+		return err
+	case errors.Is(err, gorm.ErrDuplicatedKey), duplicate(err):
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	}
 	return err
+}
+
+// duplicate is gorm.ErrDuplicatedKey where a statement goes past gorm.
+func duplicate(err error) bool {
+	var lite sqlite3.Error
+	if errors.As(err, &lite) {
+		return lite.ExtendedCode == sqlite3.ErrConstraintUnique || lite.ExtendedCode == sqlite3.ErrConstraintPrimaryKey
+	}
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23505" // unique_violation
 }
 
 // spoils reports whether after err the transactions that share a commit cannot be trusted any more: SQLite may have rolled all of them
@@ -54,6 +68,12 @@ func spoils(err error) bool {
 	}
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == "57014" || collided(err)) // query_canceled
+}
+
+// diskFailed reports whether err, of a COMMIT, leaves it open what is on the disk: SQLite could not write or fsync it.
+func diskFailed(err error) bool {
+	var lite sqlite3.Error
+	return errors.As(err, &lite) && (lite.Code == sqlite3.ErrIoErr || lite.Code == sqlite3.ErrCorrupt)
 }
 
 // collided reports whether another copy of the node was in the way (serialization_failure, deadlock_detected), so that trying again helps.

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"math/rand/v2"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -80,3 +81,15 @@ func dialectIndex(db *DB) int {
 	}
 	return 0
 }
+
+// OnCommit puts fn where the writer says COMMIT; commit is what it would do. nil takes it away. Call it while nothing is being written.
+func (db *DB) OnCommit(fn func(commit func() error) error) {
+	plain := func() error { return db.writer.exec("COMMIT") }
+	db.writer.commit = plain
+	if fn != nil {
+		db.writer.commit = func() error { return fn(plain) }
+	}
+}
+
+// ClockLast is when the ledger's clock was looked at last.
+func (db *DB) ClockLast() *time.Time { return &db.clock.last }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"planet/ledger"
@@ -41,7 +42,7 @@ func (db *DB) Ledger(ctx context.Context, groups ...ledger.Group) (results []led
 func (db *DB) Preview(ctx context.Context, g ledger.Group) (ledger.Result, ledger.Delta, error) {
 	b := &bookkeeper{tx: db, at: ledger.Instant(db.Now().UnixNano()), currencies: map[ledger.ID]*Currency{}, moved: map[ledger.ID]int64{}}
 	groups := []ledger.Group{g}
-	s, err := b.load(ctx, groups)
+	s, err := b.load(ctx, ledger.Keys(groups), groups)
 	if err != nil {
 		return ledger.Result{}, ledger.Delta{}, err
 	}
@@ -68,21 +69,29 @@ func (db *DB) bookkeeper(ctx context.Context) (*bookkeeper, error) {
 
 // apply is the whole way: load what Keys names, decide, store.
 func (b *bookkeeper) apply(ctx context.Context, groups []ledger.Group) ([]ledger.Result, error) {
-	s, err := b.load(ctx, groups)
+	s, err := b.load(ctx, ledger.Keys(groups), groups)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range b.currencies {
-		if c.Frozen != "" {
-			return nil, fmt.Errorf("%w: %s: %s", ErrFrozen, c.Book.Code, c.Frozen)
-		}
-		if b.at < c.Book.Last-ledger.Instant(maxStep) {
-			return nil, fmt.Errorf("%w: it says %s, and the last entry of %s is of %s: set the clock right", ErrClock,
-				time.Unix(0, int64(b.at)).UTC().Format(time.RFC3339), c.Book.Code, time.Unix(0, int64(c.Book.Last)).UTC().Format(time.RFC3339))
-		}
+	if err := b.ready(); err != nil {
+		return nil, err
 	}
 	d, results := ledger.Apply(s, b.at, groups)
 	return results, b.store(ctx, d)
+}
+
+// ready says whether the currencies that were loaded may be written now.
+func (b *bookkeeper) ready() error {
+	for _, c := range b.currencies {
+		if c.Frozen != "" {
+			return fmt.Errorf("%w: %s: %s", ErrFrozen, c.Book.Code, c.Frozen)
+		}
+		if b.at < c.Book.Last-ledger.Instant(maxStep) {
+			return fmt.Errorf("%w: it says %s, and the last entry of %s is of %s: set the clock right", ErrClock,
+				time.Unix(0, int64(b.at)).UTC().Format(time.RFC3339), c.Book.Code, time.Unix(0, int64(c.Book.Last)).UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
 }
 
 // Reading. The order is that of ledger.Keys.
@@ -100,10 +109,34 @@ var (
 
 const transferColumns = `uid, currency_id, debit, credit, amount, code, state, held, expires, settles, refund_of, posted, refunded, at, resolved_at, seq, digest`
 
-func (b *bookkeeper) load(ctx context.Context, groups []ledger.Group) (*ledger.Snapshot, error) {
-	k := ledger.Keys(groups)
-	s := &ledger.Snapshot{Currencies: map[ledger.ID]ledger.Currency{}, Accounts: make(map[ledger.ID]ledger.Account, len(k.Accounts)), Transfers: map[ledger.ID]ledger.Transfer{},
-		Outcomes: map[ledger.ID]ledger.Outcome{}, Settled: map[ledger.ID]ledger.ID{}}
+func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet, groups []ledger.Group) (*ledger.Snapshot, error) {
+	locks := b.tx.tx != nil && b.tx.dialect == postgresDialect
+	for want := k.Currencies; ; {
+		s := &ledger.Snapshot{Currencies: map[ledger.ID]ledger.Currency{}, Accounts: make(map[ledger.ID]ledger.Account, len(k.Accounts)), Transfers: map[ledger.ID]ledger.Transfer{},
+			Outcomes: map[ledger.ID]ledger.Outcome{}, Settled: map[ledger.ID]ledger.ID{}}
+		err := b.loadCurrencies(ctx, s, want, locks)
+		if err == nil {
+			err = b.loadNamed(ctx, s, k)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("load from the ledger: %w", err)
+		}
+		more := slices.DeleteFunc(s.WantCurrencies(k), func(id ledger.ID) bool { return slices.Contains(want, id) })
+		if len(more) == 0 {
+			return s, b.loadDues(ctx, s, k, groups)
+		}
+		if !locks {
+			if err := b.loadCurrencies(ctx, s, more, locks); err != nil {
+				return nil, fmt.Errorf("load from the ledger: %w", err)
+			}
+			return s, b.loadDues(ctx, s, k, groups)
+		}
+		want = slices.Concat(want, more) // what was read before the lock of its book may be old by now: again
+	}
+}
+
+// loadNamed loads what k names, but for the currencies.
+func (b *bookkeeper) loadNamed(ctx context.Context, s *ledger.Snapshot, k ledger.KeySet) error {
 	err := b.loadIDs(ctx, s, k.IDs)
 	if err == nil {
 		err = selectSettled.query(ctx, b.tx, idArgs(k.Settles), func(rows *sql.Rows) error {
@@ -113,35 +146,13 @@ func (b *bookkeeper) load(ctx context.Context, groups []ledger.Group) (*ledger.S
 			return err
 		})
 	}
-	if err == nil {
-		err = b.loadAccounts(ctx, s, s.WantAccounts(k))
-	}
 	if err != nil {
-		return nil, fmt.Errorf("load from the ledger: %w", err)
+		return err
 	}
-	if err := b.loadCurrencies(ctx, s, s.WantCurrencies(k)); err != nil {
-		return nil, fmt.Errorf("load from the ledger: %w", err)
-	}
-	if err := b.loadIDs(ctx, s, s.WantIDs(groups)); err != nil {
-		return nil, fmt.Errorf("load from the ledger: %w", err)
-	}
-	until := s.DueUntil(b.at)
-	for _, c := range b.currencies {
-		if err := b.loadDue(ctx, s, c, until); err != nil {
-			return nil, fmt.Errorf("load what is due: %w", err)
-		}
-	}
-	ledger.SortDue(s.Due)
-	var more []ledger.ID
-	for _, id := range s.WantAccounts(k) {
-		if _, have := s.Accounts[id]; !have {
-			more = append(more, id)
-		}
-	}
-	return s, b.loadAccounts(ctx, s, more)
+	return b.loadAccounts(ctx, s, s.WantAccounts(k))
 }
 
-// loadIDs brings the transfers and outcomes of ids.
+// loadIDs loads the transfers and the outcomes of ids.
 func (b *bookkeeper) loadIDs(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID) error {
 	if len(ids) == 0 {
 		return nil
@@ -188,6 +199,27 @@ func (b *bookkeeper) loadIDs(ctx context.Context, s *ledger.Snapshot, ids []ledg
 	return nil
 }
 
+// loadDues loads what the currencies bring along: the ids of levies, what has expired, and the accounts that this touches.
+func (b *bookkeeper) loadDues(ctx context.Context, s *ledger.Snapshot, k ledger.KeySet, groups []ledger.Group) error {
+	if err := b.loadIDs(ctx, s, s.WantIDs(groups)); err != nil {
+		return fmt.Errorf("load from the ledger: %w", err)
+	}
+	until := s.DueUntil(b.at)
+	for _, c := range b.currencies {
+		if err := b.loadDue(ctx, s, c, until); err != nil {
+			return fmt.Errorf("load what is due: %w", err)
+		}
+	}
+	ledger.SortDue(s.Due)
+	var more []ledger.ID
+	for _, id := range s.WantAccounts(k) {
+		if _, have := s.Accounts[id]; !have {
+			more = append(more, id)
+		}
+	}
+	return b.loadAccounts(ctx, s, more)
+}
+
 func (b *bookkeeper) loadAccounts(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID) error {
 	return selectAccounts.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
 		a, moved, err := scanAccount(rows)
@@ -196,10 +228,12 @@ func (b *bookkeeper) loadAccounts(ctx context.Context, s *ledger.Snapshot, ids [
 	})
 }
 
-func (b *bookkeeper) loadCurrencies(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID) error {
+// loadCurrencies loads currencies, and with lock keeps their rows from other copies of the node until the transaction ends: on PostgreSQL they take
+// turns by that, where SQLite has one writer anyway. Everything else in a book may be read only after it.
+func (b *bookkeeper) loadCurrencies(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID, lock bool) error {
 	q := selectCurrencies
-	if b.tx.tx != nil && b.tx.dialect == postgresDialect {
-		q = lockCurrencies // several copies of a node take turns
+	if lock {
+		q = lockCurrencies
 	}
 	return q.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
 		c, err := scanCurrency(rows)
@@ -346,7 +380,7 @@ func (b *bookkeeper) store(ctx context.Context, d ledger.Delta) error {
 	if err := insertOutcomes.exec(ctx, b.tx, args); err != nil {
 		return fmt.Errorf("store outcomes: %w", err)
 	}
-	return nil
+	return b.expired(ctx, d)
 }
 
 // chain links each movement to the one before it on either account, so that a statement needs no index (docs/ledger.md).
@@ -559,12 +593,15 @@ func (c *ledgerClock) read(now time.Time) (ledger.Instant, error) {
 	if c == nil {
 		return ledger.Instant(now.UnixNano()), nil
 	}
+	leap := time.Duration(0)
 	if !c.last.IsZero() {
 		passed := now.Sub(c.last) // by the monotonic clock, where both have one
-		if leap := now.Round(0).Sub(c.last.Round(0)) - passed; leap > maxStep {
+		if leap = now.Round(0).Sub(c.last.Round(0)) - passed; leap > maxStep {
 			return 0, fmt.Errorf("%w: it leapt ahead by %s; if it is right now, start the node again", ErrClock, leap.Round(time.Second))
 		}
 	}
-	c.last = now
+	if leap > -maxStep { // a clock that went back by far may be set right again, and that is no leap ahead
+		c.last = now
+	}
 	return ledger.Instant(now.UnixNano()), nil
 }

@@ -23,7 +23,7 @@ func (db *DB) Tile(ctx context.Context, c *Currency, t proof.Tile) ([]byte, erro
 	}
 	var bundle []byte
 	n := 0
-	err := db.leaves(ctx, c.ID, t.Index*proof.TileWidth, t.Width, func(_ int64, leaf []byte) (err error) {
+	err := db.leaves(ctx, c.ID, t.Index*proof.TileWidth, t.Width, func(leaf []byte) (err error) {
 		n++
 		bundle, err = proof.AppendEntry(bundle, leaf)
 		return err
@@ -53,13 +53,13 @@ func (db *DB) tileHashes(ctx context.Context, currency ID, level int, index int6
 	case err == nil && len(full) == proof.TileWidth*size:
 		return full[:width*size], nil
 	case err == nil:
-		return nil, fmt.Errorf("tile %d/%d has %d bytes", level, index, len(full))
+		return nil, fmt.Errorf("tile %d/%d has %d bytes: %w", level, index, len(full), proof.ErrMalformed)
 	case !errors.Is(err, sql.ErrNoRows):
 		return nil, translate(err)
 	}
 	out := make([]byte, 0, width*size)
 	if level == 0 {
-		err = db.leaves(ctx, currency, index*proof.TileWidth, width, func(_ int64, leaf []byte) error {
+		err = db.leaves(ctx, currency, index*proof.TileWidth, width, func(leaf []byte) error {
 			h := proof.LeafHash(leaf)
 			out = append(out, h[:]...)
 			return nil
@@ -78,8 +78,8 @@ func (db *DB) tileHashes(ctx context.Context, currency ID, level int, index int6
 	return out, err
 }
 
-// leaves reads n leaves of a log from an index on. The bytes are each's until it returns.
-func (db *DB) leaves(ctx context.Context, currency ID, from int64, n int, each func(seq int64, leaf []byte) error) error {
+// leaves reads n leaves of a log from an index on, and none beyond one that is missing. The bytes are each's until it returns.
+func (db *DB) leaves(ctx context.Context, currency ID, from int64, n int, each func(leaf []byte) error) error {
 	conn, ctx, d, err := db.bare(ctx)
 	if err != nil {
 		return err
@@ -90,7 +90,11 @@ func (db *DB) leaves(ctx context.Context, currency ID, from int64, n int, each f
 		if err := rows.Scan(&seq, &leaf); err != nil {
 			return err
 		}
-		return each(seq, leaf)
+		if seq != from {
+			return fmt.Errorf("entry %d: %w", from, ErrNotFound)
+		}
+		from++
+		return each(leaf)
 	})
 }
 
@@ -125,6 +129,10 @@ func (db *DB) tree(ctx context.Context, c *Currency) proof.Tree {
 	}}
 }
 
+func (db *DB) currencyByID(ctx context.Context, id ID) (*Currency, error) {
+	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE id = ?", id).Row())
+}
+
 func (db *DB) currencyByUID(ctx context.Context, uid ledger.ID) (*Currency, error) {
 	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE uid = ?", uid[:]).Row())
 }
@@ -137,7 +145,10 @@ func (db *DB) Transfer(ctx context.Context, id ledger.ID) (t ledger.Transfer, mo
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return t, 0, errors.Join(rows.Err(), ErrNotFound)
+		if err := rows.Err(); err != nil {
+			return t, 0, translate(err)
+		}
+		return t, 0, ErrNotFound
 	}
 	t, currency, err := scanTransfer(rows)
 	if err != nil {

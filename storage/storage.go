@@ -59,7 +59,7 @@ type DB struct {
 	writer  *writer
 	clock   *ledgerClock
 
-	tx   *gorm.DB    // inside a transaction, and nil outside
+	tx   *gorm.DB    // inside a transaction or a moment, and nil outside
 	over atomic.Bool // the transaction has ended
 }
 
@@ -278,6 +278,19 @@ func (db *DB) q(ctx context.Context) *gorm.DB {
 		_ = q.AddError(errOver)
 	}
 	return q
+}
+
+// moment runs fn on a handle to which the database is what it was at one moment, whatever others write meanwhile. It only reads. Inside a
+// transaction it is a part of it.
+func (db *DB) moment(ctx context.Context, fn func(tx *DB) error) error {
+	if db.tx != nil {
+		return fn(db)
+	}
+	return db.read.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+		tx := &DB{Now: db.Now, Log: db.Log, dialect: db.dialect, ids: db.ids, clock: db.clock, inserts: db.inserts, tx: g}
+		defer tx.over.Store(true)
+		return fn(tx)
+	}, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 }
 
 // create inserts row under a new id, which it draws again while another copy of the node holds the same. id points into row.

@@ -6,6 +6,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"planet/ledger"
@@ -43,16 +46,79 @@ type Verified struct {
 
 // Verify replays the whole book of a currency and compares everything that is stored with what follows from the entries: commitments, limits, counters,
 // transfers, claims, ids, chains, tiles, the head and its signature. A *DamageError names the first thing that is not so; then the currency is to be frozen.
-func (db *DB) Verify(ctx context.Context, c *Currency) (Verified, error) {
-	v := &verifier{db: db, c: c, book: ledger.NewBook(), erased: map[ledger.ID]bool{}, moves: map[ledger.ID]ledger.Entry{}, last: map[ledger.ID]int64{}, chain: map[ledger.ID]movement{}}
-	v.out.Code = c.Book.Code
-	err := db.eachEntry(ctx, c, 0, v.entry)
-	for _, step := range []func(context.Context) error{v.log, v.currency, v.accounts, v.transfers, v.outcomes} {
-		if err == nil {
-			err = step(ctx)
+// The book is looked at as it is at one moment, so that payments may go on meanwhile. What failed is in no log: of those ids only that they are nothing else is checked.
+func (db *DB) Verify(ctx context.Context, c *Currency) (out Verified, err error) {
+	err = db.moment(ctx, func(tx *DB) error {
+		c, err := tx.currencyByID(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		v := &verifier{db: tx, c: c, book: ledger.NewBook(), erased: map[ledger.ID]bool{}, moves: map[ledger.ID]ledger.Entry{}, last: map[ledger.ID]int64{},
+			chain: map[ledger.ID]movement{}, tiles: map[[2]int64]proof.Hash{}}
+		v.out.Code = c.Book.Code
+		err = tx.eachEntry(ctx, c, 0, v.entry)
+		for _, step := range []func(context.Context) error{v.log, v.fullTiles, v.currency, v.accounts, v.outcomes, v.transfers} {
+			if err == nil {
+				err = step(ctx)
+			}
+		}
+		out = v.out
+		return err
+	})
+	return out, err
+}
+
+// RolledBack begins the reason of a currency that is frozen because somebody keeps a checkpoint of a longer log: it goes on in a new epoch (Resume).
+const RolledBack = "rolled back: "
+
+// Continues compares the log with a checkpoint that somebody kept. The caller has checked its signature, by the key of VkeyAt. A *DamageError says that the
+// log is shorter now (the book was rolled back, F22) or another one (a fork, F50). Of an epoch that has ended, the log need only hold what the next one took over.
+func (db *DB) Continues(ctx context.Context, c *Currency, cp proof.Checkpoint) error {
+	damage := func(format string, args ...any) error {
+		return &DamageError{Code: c.Book.Code, Seq: NoEntry, What: fmt.Sprintf(format, args...)}
+	}
+	o, err := proof.ParseOrigin(cp.Origin)
+	if err != nil {
+		return err
+	}
+	size := int64(c.Book.Next)
+	if o.Epoch <= c.Book.Epoch {
+		if size, err = db.endOfEpoch(ctx, c, o.Epoch-1); err != nil {
+			return err
+		}
+		if cp.Size > size {
+			return fmt.Errorf("epoch %d had %d entries or more, and the next one goes on after %d of them: entries %d to %d are not in this book, by the decision in its entry %d",
+				o.Epoch, cp.Size, size, size, cp.Size-1, size)
 		}
 	}
-	return v.out, err
+	if cp.Size > size {
+		return damage(RolledBack+"a checkpoint that this currency signed has %d entries, and there are %d now: %d are gone", cp.Size, size, cp.Size-size)
+	}
+	then := *c
+	then.Book.Next = ledger.Seq(cp.Size)
+	root, err := db.tree(ctx, &then).Root()
+	if err != nil {
+		return fmt.Errorf("root of the first %d entries of %s: %w", cp.Size, c.Book.Code, err)
+	}
+	if root != cp.Root {
+		return damage("fork: its first %d entries had the root %s when it signed a checkpoint of them, and have %s now: the history was rewritten", cp.Size, cp.Root, root)
+	}
+	return nil
+}
+
+// endOfEpoch is how many entries there were when an epoch, counted from 0, ended: the place of the note that opened the next.
+func (db *DB) endOfEpoch(ctx context.Context, c *Currency, epoch uint32) (size int64, err error) {
+	n := uint32(0)
+	err = db.EachEntry(ctx, c, 0, func(e ledger.Entry, _ bool) error {
+		if note, ok := e.Cmd.(ledger.Note); ok && note.Kind == ledger.NoteEpoch {
+			if n == epoch {
+				size = int64(e.Seq)
+			}
+			n++
+		}
+		return nil
+	})
+	return size, err
 }
 
 type verifier struct {
@@ -65,8 +131,7 @@ type verifier struct {
 	moves    map[ledger.ID]ledger.Entry // the entry that moved a transfer
 	last     map[ledger.ID]int64        // an account's last movement
 	chain    map[ledger.ID]movement
-
-	levels [8][]byte // hashes of the tile that fills, by level
+	tiles    map[[2]int64]proof.Hash // roots of the full tiles, by level and index
 }
 
 func (v *verifier) damage(seq ledger.Seq, format string, args ...any) error {
@@ -125,34 +190,15 @@ func (v *verifier) previous(account ledger.ID, now int64) int64 {
 	return was
 }
 
-// grow appends to the tree, and compares each tile that becomes full with the stored one.
+// grow appends to the tree, and keeps the roots of the tiles that become full.
 func (v *verifier) grow(h proof.Hash) error {
 	levels, err := v.frontier.Append(h)
 	if err != nil {
 		return err
 	}
-	v.levels[0] = append(v.levels[0], h[:]...)
-	for l := 0; l <= levels; l++ {
-		if l > 0 {
-			up, _ := v.frontier.TileHash(l)
-			v.levels[l] = append(v.levels[l], up[:]...)
-		}
-		if len(v.levels[l]) < proof.TileWidth*len(proof.Hash{}) {
-			continue
-		}
-		index := v.frontier.Size()>>(proof.TileHeight*(l+1)) - 1
-		var hashes, root []byte
-		err := scan(v.db.q(context.Background()).Raw("SELECT hashes, root FROM tiles WHERE currency_id = ? AND level = ? AND idx = ?", v.c.ID, l, index), &hashes, &root)
-		want := proof.TileRoot(v.levels[l])
-		switch {
-		case errors.Is(err, ErrNotFound):
-			return v.damage(NoEntry, "tile %d/%d is missing", l, index)
-		case err != nil:
-			return err
-		case !bytes.Equal(hashes, v.levels[l]), !bytes.Equal(root, want[:]):
-			return v.damage(NoEntry, "tile %d/%d is not what the entries %d to %d give", l, index, index<<(proof.TileHeight*(l+1)), v.frontier.Size()-1)
-		}
-		v.levels[l] = v.levels[l][:0]
+	for l := 1; l <= levels; l++ {
+		root, _ := v.frontier.TileHash(l)
+		v.tiles[[2]int64{int64(l - 1), v.frontier.Size()>>(proof.TileHeight*l) - 1}] = root
 	}
 	return nil
 }
@@ -171,6 +217,39 @@ func (v *verifier) log(ctx context.Context) error {
 	}
 	if err := v.c.checkHead(v.out.Entries, v.out.Root); err != nil {
 		return v.damage(NoEntry, "%v", err)
+	}
+	return nil
+}
+
+// fullTiles compares the stored tiles with the tree. The root of a tile stands for all its hashes.
+func (v *verifier) fullTiles(ctx context.Context) error {
+	rows, err := v.db.q(ctx).Raw("SELECT level, idx, hashes, root FROM tiles WHERE currency_id = ? ORDER BY level, idx", v.c.ID).Rows()
+	if err != nil {
+		return translate(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var level, index int64
+		var hashes, root sql.RawBytes
+		if err := rows.Scan(&level, &index, &hashes, &root); err != nil {
+			return err
+		}
+		want, ok := v.tiles[[2]int64{level, index}]
+		switch {
+		case !ok:
+			return v.damage(NoEntry, "it has no full tile %d/%d, but one is stored", level, index)
+		case len(hashes) != proof.TileWidth*len(want), proof.TileRoot(hashes) != want, !bytes.Equal(root, want[:]):
+			shift := proof.TileHeight * (level + 1)
+			return v.damage(NoEntry, "tile %d/%d is not what the entries %d to %d give", level, index, index<<shift, (index+1)<<shift-1)
+		}
+		delete(v.tiles, [2]int64{level, index})
+	}
+	if err := rows.Err(); err != nil {
+		return translate(err)
+	}
+	if len(v.tiles) > 0 {
+		first := slices.MinFunc(slices.Collect(maps.Keys(v.tiles)), func(a, b [2]int64) int { return slices.Compare(a[:], b[:]) })
+		return v.damage(NoEntry, "tile %d/%d is missing", first[0], first[1])
 	}
 	return nil
 }
@@ -215,7 +294,7 @@ func (v *verifier) accounts(ctx context.Context) error {
 	for rows.Next() {
 		got, moved, err := scanAccount(rows)
 		if err != nil {
-			return err
+			return v.damage(NoEntry, "an account cannot be read: %v", err)
 		}
 		v.out.Accounts++
 		want, ok := v.book.Accounts[got.ID]
@@ -231,11 +310,15 @@ func (v *verifier) accounts(ctx context.Context) error {
 		case moved != last:
 			return v.damage(NoEntry, "the account of %s moved last in entry %d, its row says %d", got.Ref, last, moved)
 		}
+		delete(v.book.Accounts, got.ID)
 	}
-	if v.out.Accounts != len(v.book.Accounts) {
-		return v.damage(NoEntry, "%d accounts were opened, %d are there", len(v.book.Accounts), v.out.Accounts)
+	if err := rows.Err(); err != nil {
+		return translate(err)
 	}
-	return translate(rows.Err())
+	for _, a := range v.book.Accounts {
+		return v.damage(NoEntry, "the account of %s is missing", a.Ref)
+	}
+	return nil
 }
 
 func (v *verifier) transfers(ctx context.Context) error {
@@ -251,7 +334,7 @@ func (v *verifier) transfers(ctx context.Context) error {
 		var currency int64
 		err := scanTransferInto(rows, &got, &currency, &movedSeq, &m.debitAfter, &m.creditAfter, &m.debitPrev, &m.creditPrev)
 		if err != nil {
-			return err
+			return v.damage(NoEntry, "a transfer cannot be read: %v", err)
 		}
 		got.Currency = v.c.Book.ID
 		v.out.Transfers++
@@ -273,11 +356,19 @@ func (v *verifier) transfers(ctx context.Context) error {
 			m.debitPrev != c.debitPrev || m.creditPrev != c.creditPrev) {
 			return v.damage(e.Seq, "its transfer's row gives other balances, or another movement before it, than the entries")
 		}
+		delete(v.book.Transfers, got.ID)
 	}
-	if v.out.Transfers != len(v.book.Transfers) {
-		return v.damage(NoEntry, "the entries made %d transfers, %d are there", len(v.book.Transfers), v.out.Transfers)
+	if err := rows.Err(); err != nil {
+		return translate(err)
 	}
-	return translate(rows.Err())
+	first := NoEntry
+	for _, t := range v.book.Transfers {
+		first = min(first, t.Seq)
+	}
+	if first != NoEntry {
+		return v.damage(first, "its transfer is missing")
+	}
+	return nil
 }
 
 // outcomes compares the ids: what the entries made is there, and what failed is nothing else.
@@ -287,7 +378,6 @@ func (v *verifier) outcomes(ctx context.Context) error {
 		return translate(err)
 	}
 	defer rows.Close()
-	found := 0
 	for rows.Next() {
 		var (
 			uid, digest []byte
@@ -306,16 +396,33 @@ func (v *verifier) outcomes(ctx context.Context) error {
 		switch {
 		case !ok && code != ledger.OKCreated.String():
 			v.out.Failures++ // of any currency: a failure is in no log
+		case ok && want.Code == ledger.IDAborted && durableFailure(code):
+			delete(v.book.Outcomes, id) // it had failed before somebody aborted it
 		case ok && (code != want.Code.String() || !v.erased[id] && !bytes.Equal(digest, want.Digest[:]) || ledger.Seq(seq) != want.Seq || at != want.At):
 			return v.damage(want.Seq, "the id %s is remembered otherwise than its entry says", id)
 		case ok:
-			found++
+			delete(v.book.Outcomes, id)
 		}
 	}
-	if found != len(v.book.Outcomes) {
-		return v.damage(NoEntry, "the entries used %d ids, %d of them are remembered", len(v.book.Outcomes), found)
+	if err := rows.Err(); err != nil {
+		return translate(err)
 	}
-	return translate(rows.Err())
+	first := NoEntry
+	for _, o := range v.book.Outcomes {
+		if o.Code == ledger.OKCreated { // an id that was aborted has no entry of its own
+			first = min(first, o.Seq)
+		}
+	}
+	if len(v.book.Outcomes) > 0 {
+		return v.damage(first, "an id that was used is forgotten")
+	}
+	return nil
+}
+
+// durableFailure says whether code is that of a failure that an id keeps.
+func durableFailure(code string) bool {
+	c, err := ledger.ParseResultCode(code)
+	return err == nil && c.Durable()
 }
 
 // CheckBooks is what a node does with its money before it starts: for every currency the head, the newest entries, and whether the books balance.
@@ -327,7 +434,7 @@ func (db *DB) CheckBooks(ctx context.Context) ([]*DamageError, error) {
 	}
 	var found []*DamageError
 	for _, c := range cs {
-		err := db.checkTail(ctx, c)
+		err := db.moment(ctx, func(tx *DB) error { return tx.checkTail(ctx, c.ID) })
 		var damage *DamageError
 		switch {
 		case errors.As(err, &damage):
@@ -345,7 +452,12 @@ func (db *DB) CheckBooks(ctx context.Context) ([]*DamageError, error) {
 // tail is how many of the newest entries are looked at when a node starts.
 const tail = 1000
 
-func (db *DB) checkTail(ctx context.Context, c *Currency) error {
+// checkTail runs within a moment.
+func (db *DB) checkTail(ctx context.Context, id ID) error {
+	c, err := db.currencyByID(ctx, id)
+	if err != nil {
+		return err
+	}
 	v := &verifier{db: db, c: c}
 	size := int64(c.Book.Next)
 	f, err := proof.ParseFrontier(c.frontier)
@@ -358,9 +470,13 @@ func (db *DB) checkTail(ctx context.Context, c *Currency) error {
 	if err := c.checkHead(size, f.Root()); err != nil {
 		return v.damage(NoEntry, "%v", err)
 	}
-	root, err := db.tree(ctx, c).Root()
-	if err != nil || root != f.Root() {
-		return v.damage(NoEntry, "the newest entries and tiles do not give the root that was signed (%v)", err)
+	switch root, err := db.tree(ctx, c).Root(); {
+	case errors.Is(err, ErrNotFound), errors.Is(err, proof.ErrMalformed):
+		return v.damage(NoEntry, "the root that was signed cannot be made of the newest entries and tiles: %v", err)
+	case err != nil:
+		return err
+	case root != f.Root():
+		return v.damage(NoEntry, "the newest entries and tiles do not give the root that was signed")
 	}
 	n, from := max(size-tail, 0), max(size-tail, 0)
 	after := map[ledger.ID]int64{}
@@ -371,6 +487,9 @@ func (db *DB) checkTail(ctx context.Context, c *Currency) error {
 		}
 		n++
 		leaf, err := proof.ParseLeaf(text)
+		if err == nil && leaf.Seq != uint64(seq) {
+			err = fmt.Errorf("it calls itself entry %d", leaf.Seq)
+		}
 		if err == nil && len(salt) == 32 {
 			err = leaf.CheckOpening([32]byte(salt), opening)
 		}
@@ -394,14 +513,18 @@ func (db *DB) checkTail(ctx context.Context, c *Currency) error {
 	}
 	for id, want := range after {
 		var got int64
-		err := scan(db.q(ctx).Raw("SELECT credits_posted - debits_posted FROM accounts WHERE uid = ?", id[:]), &got)
-		if err != nil || got != want {
-			return v.damage(NoEntry, "the account %s stands at %d, its newest entry left %d (%v)", id, got, want, err)
+		switch err := scan(db.q(ctx).Raw("SELECT credits_posted - debits_posted FROM accounts WHERE uid = ?", id[:]), &got); {
+		case errors.Is(err, ErrNotFound):
+			return v.damage(NoEntry, "the account %s is missing", id)
+		case err != nil:
+			return err
+		case got != want:
+			return v.damage(NoEntry, "the account %s stands at %d, its newest entry left %d", id, got, want)
 		}
 	}
 	var posted, pending sql.NullFloat64 // exact where it matters: at zero
 	if err := scan(db.q(ctx).Raw("SELECT sum(credits_posted - debits_posted), sum(credits_pending - debits_pending) FROM accounts WHERE currency_id = ?", c.ID), &posted, &pending); err != nil {
-		return v.damage(NoEntry, "its counters cannot be summed: %v", err)
+		return err
 	}
 	if posted.Float64 != 0 || pending.Float64 != 0 {
 		return v.damage(NoEntry, "its balances sum to %.0f, and what is held to %.0f, instead of 0", posted.Float64, pending.Float64)
@@ -416,18 +539,14 @@ func (db *DB) Erase(ctx context.Context, account ledger.ID) error {
 	if err := scan(db.q(ctx).Raw("SELECT currency_id FROM accounts WHERE uid = ?", account[:]), &currency); err != nil {
 		return err
 	}
-	uid, err := db.currencyUID(ctx, currency)
-	if err != nil {
-		return err
-	}
-	c, err := db.currencyByUID(ctx, uid)
-	if err != nil {
-		return err
-	}
 	return db.Transaction(ctx, func(tx *DB) error {
+		c, err := tx.currencyByID(ctx, ID(currency))
+		if err != nil {
+			return err
+		}
 		name := "erased:" + account.String()
 		blank := map[ledger.Seq][]byte{}
-		err := tx.EachEntry(ctx, c, 0, func(e ledger.Entry, _ bool) error {
+		err = tx.EachEntry(ctx, c, 0, func(e ledger.Entry, _ bool) error {
 			switch cmd := e.Cmd.(type) {
 			case ledger.OpenAccount:
 				if cmd.Account == account {
@@ -475,10 +594,14 @@ func (db *DB) Resume(ctx context.Context, c *Currency, decision string) error {
 			return err
 		}
 		made, restored, err := tx.Restored(ctx)
-		if err != nil || !restored {
+		if err != nil || !restored && !strings.HasPrefix(was.Frozen, RolledBack) {
 			return err
 		}
-		body := fmt.Sprintf("restored from a backup made at %s\ndecision %s\n\n%s", made.UTC().Format(time.RFC3339), decision, was.Checkpoint)
+		why := strings.TrimSpace(was.Frozen)
+		if restored {
+			why = "restored from a backup made at " + made.UTC().Format(time.RFC3339)
+		}
+		body := fmt.Sprintf("%s\ndecision %s\n\n%s", why, decision, was.Checkpoint)
 		results, err := tx.Ledger(ctx, ledger.Group{ledger.Note{ID: ledger.NewID("epoch", c.Book.IRI, fmt.Sprint(was.Book.Epoch+1), fmt.Sprint(was.Book.Next)),
 			Currency: c.Book.ID, Kind: ledger.NoteEpoch, Body: []byte(body)}})
 		if err != nil {
@@ -488,7 +611,7 @@ func (db *DB) Resume(ctx context.Context, c *Currency, decision string) error {
 			return err
 		}
 		var frozen int64
-		if err := scan(tx.q(ctx).Raw("SELECT count(*) FROM currencies WHERE frozen <> ''"), &frozen); err != nil || frozen > 0 {
+		if err := scan(tx.q(ctx).Raw("SELECT count(*) FROM currencies WHERE frozen <> ''"), &frozen); err != nil || frozen > 0 || !restored {
 			return err
 		}
 		return tx.ConfirmRestored(ctx)

@@ -101,11 +101,16 @@ type writer struct {
 	ended  chan struct{}
 
 	commits atomic.Int64 // that stored something
+
+	commit  func() error  // ends a transaction; tests put a failing one here
+	broken  chan struct{} // closed, under mu, when the disk failed during a commit
+	failure error         // why broken is closed; set before
 }
 
 func newWriter(pool *sql.DB, begin string, setUp func(*sql.Conn) error) *writer {
-	w := &writer{pool: pool, begin: begin, setUp: setUp, limit: maxBatch, ended: make(chan struct{})}
+	w := &writer{pool: pool, begin: begin, setUp: setUp, limit: maxBatch, ended: make(chan struct{}), broken: make(chan struct{})}
 	w.wake.L = &w.mu
+	w.commit = func() error { return w.exec("COMMIT") }
 	return w
 }
 
@@ -151,6 +156,8 @@ func (w *writer) join(t *turn) error {
 	switch {
 	case w.closed:
 		return ErrClosed
+	case w.failed() != nil:
+		return w.failed()
 	case len(w.queue) >= maxQueue:
 		return ErrBusy
 	}
@@ -183,16 +190,50 @@ func (w *writer) next(wait bool) *turn {
 func (w *writer) close() {
 	w.mu.Lock()
 	w.closed = true
-	queue := w.queue
-	w.queue = nil
-	w.wake.Signal()
+	w.refuse(ErrClosed)
 	w.mu.Unlock()
-	for _, t := range queue {
+	<-w.ended
+}
+
+// refuse answers err to all that wait. The caller holds mu.
+func (w *writer) refuse(err error) {
+	for _, t := range w.queue {
 		if t.state.CompareAndSwap(waiting, taken) {
-			t.done <- ErrClosed
+			t.done <- err
 		}
 	}
-	<-w.ended
+	w.queue = nil
+	w.wake.Signal()
+}
+
+// fail ends all writing: the disk failed during a commit, and what has reached it shows only when the database is opened anew. A second
+// fsync may say yes about pages that the first one lost (F19), so nothing is tried again.
+func (w *writer) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failure = fmt.Errorf("%w (%w)", ErrBroken, err)
+	close(w.broken)
+	w.refuse(w.failure)
+}
+
+// failed is why nothing is written any more, if so.
+func (w *writer) failed() error {
+	select {
+	case <-w.broken:
+		return w.failure
+	default:
+		return nil
+	}
+}
+
+// Watch returns nil when ctx ends, and an error that wraps ErrBroken when nothing can be written any more: then the node has to end.
+func (db *DB) Watch(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-db.writer.broken:
+		return db.writer.failure
+	}
 }
 
 // run is the writer's goroutine: started by Open, ended by Close.
@@ -342,6 +383,9 @@ func (w *writer) handle(db *DB) *DB {
 
 // start begins a transaction of the database, on a new connection if the old one was lost meanwhile.
 func (w *writer) start() error {
+	if err := w.failed(); err != nil {
+		return err
+	}
 	ctx := context.Background()
 	for first := true; ; first = false {
 		if err := w.connect(ctx); err != nil {
@@ -373,12 +417,14 @@ func (w *writer) finish(ts []*turn) error {
 		w.rollback()
 		return nil
 	}
-	err := w.exec("COMMIT")
+	err := w.commit()
 	switch {
 	case err == nil:
 		w.live.Store(false)
 		w.commits.Add(1)
 		return nil
+	case diskFailed(err):
+		w.fail(err)
 	case err == errRolledBack || refused(err):
 		w.rollback()
 		return fmt.Errorf("commit: %w", err)

@@ -73,7 +73,7 @@ var rooms = map[string]room{
 		outside: []string{"github.com/go-fed/activity/streams/...", "github.com/go-fed/httpsig", "github.com/dunglas/httpsfv",
 			"github.com/gowebpki/jcs", "github.com/mr-tron/base58", "github.com/microcosm-cc/bluemonday", "github.com/yuin/goldmark/...",
 			"github.com/maypok86/otter/v2", "code.dny.dev/ssrf", "golang.org/x/time/rate",
-			"golang.org/x/net/html/...", "golang.org/x/net/idna", "golang.org/x/sync/..."},
+			"golang.org/x/net/html/...", "golang.org/x/net/idna", "golang.org/x/text/unicode/norm", "golang.org/x/sync/..."},
 	},
 	"activitypub/aptest":  {ours: []string{"ledger", "ledger/proof", "storage/...", "activitypub"}},
 	"activitypub/interop": {ours: []string{"storage/...", "activitypub/..."}},

@@ -30,7 +30,7 @@ import (
 
 // The scripts in testdata/script are sessions at a terminal: each runs the real program in a directory of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"planet": main})
+	testscript.Main(m, map[string]func(){"planet": main, "payer": payer})
 }
 
 func TestScripts(t *testing.T) {
@@ -118,6 +118,7 @@ func scripts(more func(*testscript.Env) error) testscript.Params {
 			"begin":   begin,
 			"finish":  finish,
 			"picture": picture,
+			"damage":  damage,
 		},
 	}
 }
@@ -305,6 +306,17 @@ func picture(ts *testscript.TestScript, _ bool, args []string) {
 	var b bytes.Buffer
 	ts.Check(png.Encode(&b, img))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
+}
+
+// damage SQL… does to the database behind the node's back what a bad disk would.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite3", ts.Getenv("PLANET_DATA")+"/planet.db")
+	ts.Check(err)
+	defer db.Close()
+	for _, text := range args {
+		_, err := db.Exec(text)
+		ts.Check(err)
+	}
 }
 
 // get STATUS ADDRESS [ACCEPT] asks a node.

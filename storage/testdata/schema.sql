@@ -1,5 +1,8 @@
 CREATE TRIGGER accounts_keep_delete BEFORE DELETE ON accounts BEGIN SELECT RAISE(ABORT, 'accounts are never deleted'); END;
 
+CREATE TRIGGER accounts_keep_terms BEFORE UPDATE OF uid, currency_id, role, opened_at ON accounts
+BEGIN SELECT RAISE(ABORT, 'what an account is does not change'); END;
+
 CREATE TABLE accounts (
   uid             BLOB PRIMARY KEY,
   currency_id     INTEGER NOT NULL REFERENCES currencies (id),
@@ -123,6 +126,11 @@ CREATE TABLE bookmarks (
 );
 
 CREATE INDEX bookmarks_post ON bookmarks (post_id);
+
+CREATE TRIGGER currencies_keep_delete BEFORE DELETE ON currencies BEGIN SELECT RAISE(ABORT, 'currencies are never deleted'); END;
+
+CREATE TRIGGER currencies_keep_terms BEFORE UPDATE OF id, uid, iri, code, scale, kind, privacy ON currencies
+BEGIN SELECT RAISE(ABORT, 'what a currency is does not change'); END;
 
 CREATE TABLE currencies (
   id           INTEGER PRIMARY KEY,
@@ -347,6 +355,8 @@ CREATE TABLE notifications (
   read_at    DATETIME,
   UNIQUE (actor_id, kind, from_id, post_id)
 );
+
+CREATE TRIGGER openings_keep_delete BEFORE DELETE ON openings BEGIN SELECT RAISE(ABORT, 'an opening can be erased, not deleted'); END;
 
 CREATE TRIGGER openings_keep_update BEFORE UPDATE ON openings WHEN NEW.salt IS NOT NULL OR NEW.seq <> OLD.seq OR NEW.currency_id <> OLD.currency_id
 BEGIN SELECT RAISE(ABORT, 'an opening can be erased, not changed'); END;

@@ -137,6 +137,20 @@ CREATE INDEX payments_payee ON payments (payee, id);
 CREATE FUNCTION keep_ledger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '% are append-only', TG_TABLE_NAME; END $$;
 -- +goose StatementEnd
 -- +goose StatementBegin
+CREATE FUNCTION keep_account() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF (NEW.uid, NEW.currency_id, NEW.role, NEW.opened_at) IS DISTINCT FROM (OLD.uid, OLD.currency_id, OLD.role, OLD.opened_at)
+  THEN RAISE EXCEPTION 'what an account is does not change'; END IF;
+  RETURN NEW;
+END $$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE FUNCTION keep_currency() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF (NEW.id, NEW.uid, NEW.iri, NEW.code, NEW.scale, NEW.kind, NEW.privacy) IS DISTINCT FROM (OLD.id, OLD.uid, OLD.iri, OLD.code, OLD.scale, OLD.kind, OLD.privacy)
+  THEN RAISE EXCEPTION 'what a currency is does not change'; END IF;
+  RETURN NEW;
+END $$;
+-- +goose StatementEnd
+-- +goose StatementBegin
 CREATE FUNCTION keep_terms() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF (NEW.currency_id, NEW.seq, NEW.uid, NEW.debit, NEW.credit, NEW.amount, NEW.code, NEW.held, NEW.expires, NEW.settles, NEW.refund_of, NEW.at, NEW.digest)
     IS DISTINCT FROM (OLD.currency_id, OLD.seq, OLD.uid, OLD.debit, OLD.credit, OLD.amount, OLD.code, OLD.held, OLD.expires, OLD.settles, OLD.refund_of, OLD.at, OLD.digest)
@@ -157,6 +171,16 @@ CREATE TRIGGER transfers_keep_delete BEFORE DELETE ON transfers FOR EACH ROW EXE
 CREATE TRIGGER transfers_keep_terms BEFORE UPDATE ON transfers FOR EACH ROW EXECUTE FUNCTION keep_terms();
 CREATE TRIGGER accounts_keep BEFORE DELETE ON accounts FOR EACH ROW EXECUTE FUNCTION keep_ledger();
 CREATE TRIGGER openings_keep BEFORE UPDATE ON openings FOR EACH ROW EXECUTE FUNCTION keep_opening();
+CREATE TRIGGER openings_keep_delete BEFORE DELETE ON openings FOR EACH ROW EXECUTE FUNCTION keep_ledger();
+CREATE TRIGGER accounts_keep_terms BEFORE UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION keep_account();
+CREATE TRIGGER currencies_keep_terms BEFORE UPDATE ON currencies FOR EACH ROW EXECUTE FUNCTION keep_currency();
+CREATE TRIGGER currencies_keep_delete BEFORE DELETE ON currencies FOR EACH ROW EXECUTE FUNCTION keep_ledger();
+CREATE TRIGGER entries_keep_all BEFORE TRUNCATE ON entries FOR EACH STATEMENT EXECUTE FUNCTION keep_ledger();
+CREATE TRIGGER openings_keep_all BEFORE TRUNCATE ON openings FOR EACH STATEMENT EXECUTE FUNCTION keep_ledger();
+CREATE TRIGGER transfers_keep_all BEFORE TRUNCATE ON transfers FOR EACH STATEMENT EXECUTE FUNCTION keep_ledger();
+CREATE TRIGGER outcomes_keep_all BEFORE TRUNCATE ON outcomes FOR EACH STATEMENT EXECUTE FUNCTION keep_ledger();
+CREATE TRIGGER tiles_keep_all BEFORE TRUNCATE ON tiles FOR EACH STATEMENT EXECUTE FUNCTION keep_ledger();
+CREATE TRIGGER accounts_keep_all BEFORE TRUNCATE ON accounts FOR EACH STATEMENT EXECUTE FUNCTION keep_ledger();
 
 -- +goose Down
 DROP TABLE payments;
@@ -167,6 +191,8 @@ DROP TABLE openings;
 DROP TABLE entries;
 DROP TABLE accounts;
 DROP TABLE currencies;
+DROP FUNCTION keep_currency();
+DROP FUNCTION keep_account();
 DROP FUNCTION keep_opening();
 DROP FUNCTION keep_terms();
 DROP FUNCTION keep_ledger();

@@ -165,6 +165,20 @@ CREATE TRIGGER accounts_keep_delete BEFORE DELETE ON accounts BEGIN SELECT RAISE
 CREATE TRIGGER openings_keep_update BEFORE UPDATE ON openings WHEN NEW.salt IS NOT NULL OR NEW.seq <> OLD.seq OR NEW.currency_id <> OLD.currency_id
 BEGIN SELECT RAISE(ABORT, 'an opening can be erased, not changed'); END;
 -- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER openings_keep_delete BEFORE DELETE ON openings BEGIN SELECT RAISE(ABORT, 'an opening can be erased, not deleted'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER accounts_keep_terms BEFORE UPDATE OF uid, currency_id, role, opened_at ON accounts
+BEGIN SELECT RAISE(ABORT, 'what an account is does not change'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER currencies_keep_terms BEFORE UPDATE OF id, uid, iri, code, scale, kind, privacy ON currencies
+BEGIN SELECT RAISE(ABORT, 'what a currency is does not change'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER currencies_keep_delete BEFORE DELETE ON currencies BEGIN SELECT RAISE(ABORT, 'currencies are never deleted'); END;
+-- +goose StatementEnd
 
 -- +goose Down
 DROP TABLE payments;
