@@ -67,8 +67,9 @@ type KeySet struct {
 	Settles    []ID
 }
 
-// Keys is what Apply needs to know about gs. A store loads in this order: IDs and Settles; WantAccounts; WantCurrencies; WantIDs; Due of
-// those currencies; and WantAccounts again, for what the dues and the levies added.
+// Keys is what Apply needs to know about gs. A store loads in this order: IDs and Settles; the transfers that have the Settles, which may
+// be of another currency and due; WantAccounts; WantCurrencies; WantIDs; Due of those currencies; and WantAccounts again, for what the dues and
+// the levies added.
 func Keys(gs []Group) KeySet {
 	var k KeySet
 	for _, g := range gs {
@@ -386,6 +387,9 @@ func (r *run) group(g Group) Result {
 			r.remember(Outcome{ID: c.id(), Digest: digest[i], Code: code})
 		}
 		return Result{Code: code, Index: i}
+	}
+	if done[0] { // the first command was there before: asked again, the answer is the same
+		return Result{Code: OKCreated, Seq: answer.Seq, At: answer.At}
 	}
 	first := &r.entries[entries]
 	return Result{Code: OKCreated, Seq: first.Seq, At: first.At}
@@ -995,13 +999,24 @@ func (r *run) note(n Note, digest Digest) ResultCode {
 		return CurrencyNotFound
 	}
 	if n.Kind == NoteEpoch {
-		if r.currencies.v[ci].Epoch == 1<<32-1 {
+		if r.currencies.v[ci].Epoch >= maxEpoch {
 			return Overflow
 		}
-		r.currencies.change(ci, r.keep).Epoch++
+		at := r.now(ci)
+		c := r.currencies.change(ci, r.keep)
+		c.Epoch = NextEpoch(c.Epoch, at)
 	}
 	return r.record(ci, Entry{Cmd: n}, digest)
 }
+
+// NextEpoch is the epoch that a note opens at an instant, after the epoch was: the second of it. Counting from one would open the same epoch again
+// where one backup is restored twice, and two logs would have one name.
+func NextEpoch(was uint32, at Instant) uint32 {
+	return max(was+1, uint32(min(at/1e9, maxEpoch)))
+}
+
+// maxEpoch leaves room for proof.Origin, which counts from 1.
+const maxEpoch = 1<<32 - 2
 
 // lets says whether an account of role may have this floor in a currency of kind k.
 func (k Kind) lets(role Role, floor Bound) bool {

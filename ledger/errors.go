@@ -80,7 +80,7 @@ type Result struct {
 	Code  ResultCode
 	Cause ResultCode // with IDAlreadyFailed: what it failed of
 	Index int        // with a failure: which command of the group
-	Seq   Seq        // with OK: of the group's first entry
+	Seq   Seq        // with OK: of the entry of the group's first command
 	At    Instant    // with OK: of that entry
 }
 

@@ -582,6 +582,7 @@ func load(whole *Snapshot, at Instant, gs []Group) Snapshot {
 	s := Snapshot{Currencies: map[ID]Currency{}, Accounts: map[ID]Account{}, Transfers: map[ID]Transfer{}, Outcomes: map[ID]Outcome{}, Settled: map[ID]ID{}}
 	take(s.Settled, whole.Settled, k.Settles)
 	take(s.Transfers, whole.Transfers, k.IDs)
+	take(s.Transfers, whole.Transfers, slices.Collect(maps.Values(s.Settled)))
 	take(s.Outcomes, whole.Outcomes, k.IDs)
 	take(s.Accounts, whole.Accounts, s.WantAccounts(k))
 	take(s.Currencies, whole.Currencies, s.WantCurrencies(k))

@@ -184,8 +184,8 @@ func (o *oracle) group(g Group) Result {
 			return Result{Code: code, Index: i}
 		}
 	}
-	e := o.log[len(before.log)]
-	return Result{Code: OKCreated, Seq: e.seq, At: e.at}
+	k := o.known[g[0].id()]
+	return Result{Code: OKCreated, Seq: k.seq, At: k.at}
 }
 
 func sameCommand(a, b Command) bool {
@@ -241,10 +241,11 @@ func (o *oracle) do(c Command) ResultCode {
 		cur, ok := o.currencies[c.Currency]
 		no.add(Malformed, c.Kind > NoteEpoch || len(c.Body) > 16384)
 		no.add(CurrencyNotFound, !ok)
-		no.add(Overflow, c.Kind == NoteEpoch && cur.Epoch == 1<<32-1)
+		no.add(Overflow, c.Kind == NoteEpoch && cur.Epoch >= 1<<32-2)
 		if len(no) == 0 {
 			if c.Kind == NoteEpoch {
-				cur.Epoch++
+				second := new(big.Int).Div(big.NewInt(int64(o.now(cur.ID))), big.NewInt(1_000_000_000)).Int64()
+				cur.Epoch = max(cur.Epoch+1, uint32(min(second, 1<<32-2)))
 				o.currencies[cur.ID] = cur
 			}
 			o.write(cur.ID, c, oracleEntry{})

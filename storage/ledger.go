@@ -138,13 +138,20 @@ func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet, groups []ledger.
 // loadNamed loads what k names, but for the currencies.
 func (b *bookkeeper) loadNamed(ctx context.Context, s *ledger.Snapshot, k ledger.KeySet) error {
 	err := b.loadIDs(ctx, s, k.IDs)
-	if err == nil {
+	if err == nil && len(k.Settles) > 0 {
+		var settling []ledger.ID // may be of another currency, and due
 		err = selectSettled.query(ctx, b.tx, idArgs(k.Settles), func(rows *sql.Rows) error {
 			var key, uid []byte
 			err := rows.Scan(&key, &uid)
-			s.Settled[toID(key)] = toID(uid)
+			id := toID(uid)
+			if s.Settled[toID(key)] = id; s.Transfers[id].ID.IsZero() {
+				settling = append(settling, id)
+			}
 			return err
 		})
+		if err == nil {
+			err = b.loadIDs(ctx, s, settling)
+		}
 	}
 	if err != nil {
 		return err
@@ -152,11 +159,8 @@ func (b *bookkeeper) loadNamed(ctx context.Context, s *ledger.Snapshot, k ledger
 	return b.loadAccounts(ctx, s, s.WantAccounts(k))
 }
 
-// loadIDs loads the transfers and the outcomes of ids.
+// loadIDs loads the transfers and the outcomes that have the ids.
 func (b *bookkeeper) loadIDs(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID) error {
-	if len(ids) == 0 {
-		return nil
-	}
 	books := map[int64][]ledger.ID{} // transfers whose currency is not known by its uid yet
 	err := selectTransfers.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
 		t, currency, err := scanTransfer(rows)
@@ -199,14 +203,13 @@ func (b *bookkeeper) loadIDs(ctx context.Context, s *ledger.Snapshot, ids []ledg
 	return nil
 }
 
-// loadDues loads what the currencies bring along: the ids of levies, what has expired, and the accounts that this touches.
+// loadDues loads what has expired in the currencies, and the accounts that this touches; and what has an id that a levy will need.
 func (b *bookkeeper) loadDues(ctx context.Context, s *ledger.Snapshot, k ledger.KeySet, groups []ledger.Group) error {
 	if err := b.loadIDs(ctx, s, s.WantIDs(groups)); err != nil {
 		return fmt.Errorf("load from the ledger: %w", err)
 	}
-	until := s.DueUntil(b.at)
 	for _, c := range b.currencies {
-		if err := b.loadDue(ctx, s, c, until); err != nil {
+		if err := b.loadDue(ctx, s, c); err != nil {
 			return fmt.Errorf("load what is due: %w", err)
 		}
 	}
@@ -245,12 +248,12 @@ func (b *bookkeeper) loadCurrencies(ctx context.Context, s *ledger.Snapshot, ids
 	})
 }
 
-func (b *bookkeeper) loadDue(ctx context.Context, s *ledger.Snapshot, c *Currency, until ledger.Instant) error {
+func (b *bookkeeper) loadDue(ctx context.Context, s *ledger.Snapshot, c *Currency) error {
 	conn, ctx, d, err := b.tx.bare(ctx)
 	if err != nil {
 		return err
 	}
-	return queryEach(ctx, conn, selectDue[d], []any{c.ID, until}, func(rows *sql.Rows) error {
+	return queryEach(ctx, conn, selectDue[d], []any{c.ID, s.DueUntil(b.at)}, func(rows *sql.Rows) error {
 		t, _, err := scanTransfer(rows)
 		t.Currency = c.Book.ID
 		s.Due = append(s.Due, t)

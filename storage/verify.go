@@ -106,18 +106,21 @@ func (db *DB) Continues(ctx context.Context, c *Currency, cp proof.Checkpoint) e
 	return nil
 }
 
-// endOfEpoch is how many entries there were when an epoch, counted from 0, ended: the place of the note that opened the next.
+// endOfEpoch is how many entries there were when an epoch, as ledger.Currency counts it, ended: the place of the note that opened the next.
 func (db *DB) endOfEpoch(ctx context.Context, c *Currency, epoch uint32) (size int64, err error) {
-	n := uint32(0)
+	now, found := uint32(0), false
 	err = db.EachEntry(ctx, c, 0, func(e ledger.Entry, _ bool) error {
 		if note, ok := e.Cmd.(ledger.Note); ok && note.Kind == ledger.NoteEpoch {
-			if n == epoch {
-				size = int64(e.Seq)
+			if now == epoch {
+				size, found = int64(e.Seq), true
 			}
-			n++
+			now = ledger.NextEpoch(now, e.At)
 		}
 		return nil
 	})
+	if err == nil && !found {
+		err = fmt.Errorf("this book of %s has no epoch %d: it comes from a backup that was made before that began", c.Book.Code, epoch+1)
+	}
 	return size, err
 }
 

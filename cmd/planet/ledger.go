@@ -18,11 +18,12 @@ import (
 )
 
 type ledgerCmd struct {
-	Verify ledgerVerifyCmd `cmd:"" help:"Replay the books and check everything that is stored."`
-	Resume ledgerResumeCmd `cmd:"" help:"Let a frozen currency go on, after its book was verified."`
-	Export ledgerExportCmd `cmd:"" help:"Every movement of a currency, for other programs."`
-	Import ledgerImportCmd `cmd:"" help:"Opening balances from a CSV file."`
-	Bench  ledgerBenchCmd  `cmd:"" help:"Measure payments on this machine, in a database that is thrown away."`
+	Verify   ledgerVerifyCmd   `cmd:"" help:"Replay the books and check everything that is stored."`
+	Resume   ledgerResumeCmd   `cmd:"" help:"Let a frozen currency go on, after its book was verified."`
+	Export   ledgerExportCmd   `cmd:"" help:"Every movement of a currency, for other programs."`
+	Import   ledgerImportCmd   `cmd:"" help:"Opening balances from a CSV file."`
+	Bench    ledgerBenchCmd    `cmd:"" help:"Measure payments on this machine, in a database that is thrown away."`
+	Simulate ledgerSimulateCmd `cmd:"" help:"Put the ledger through a bad month on a simulated disk."`
 }
 
 // inOrder are some holders, in the order in which their accounts were opened.
