@@ -68,8 +68,25 @@ func (db *DB) Verify(ctx context.Context, c *Currency) (out Verified, err error)
 	return out, err
 }
 
-// RolledBack begins the reason of a currency that is frozen because somebody keeps a checkpoint of a longer log: it goes on in a new epoch (Resume).
-const RolledBack = "rolled back: "
+// RolledBack and Forked begin the reason of a currency that is frozen because somebody keeps a checkpoint of a longer log, or of another one: both
+// are signed by its key, so it goes on in a new epoch alone (Resume).
+const (
+	RolledBack = "rolled back: "
+	Forked     = "fork: "
+)
+
+// contradicted says whether a currency is frozen because its log is not the one that it vouched for.
+func contradicted(frozen string) bool {
+	return strings.HasPrefix(frozen, RolledBack) || strings.HasPrefix(frozen, Forked)
+}
+
+// Reason is why a currency with this damage is frozen.
+func (e *DamageError) Reason() string {
+	if contradicted(e.What) {
+		return e.What
+	}
+	return e.Error()
+}
 
 // Continues compares the log with a checkpoint that somebody kept. The caller has checked its signature, by the key of VkeyAt. A *DamageError says that the
 // log is shorter now (the book was rolled back, F22) or another one (a fork, F50). Of an epoch that has ended, the log need only hold what the next one took over.
@@ -100,8 +117,10 @@ func (db *DB) Continues(ctx context.Context, c *Currency, cp proof.Checkpoint) e
 	if err != nil {
 		return fmt.Errorf("root of the first %d entries of %s: %w", cp.Size, c.Book.Code, err)
 	}
-	if root != cp.Root {
-		return damage("fork: its first %d entries had the root %s when it signed a checkpoint of them, and have %s now: the history was rewritten", cp.Size, cp.Root, root)
+	if ended := o.Epoch <= c.Book.Epoch; root != cp.Root && ended {
+		return fmt.Errorf("in epoch %d, which has ended, the first %d entries of %s had the root %s, and have %s now: the history was rewritten", o.Epoch, cp.Size, c.Book.Code, cp.Root, root)
+	} else if root != cp.Root {
+		return damage(Forked+"its first %d entries had the root %s when it signed a checkpoint of them, and have %s now: the history was rewritten", cp.Size, cp.Root, root)
 	}
 	return nil
 }
@@ -597,7 +616,7 @@ func (db *DB) Resume(ctx context.Context, c *Currency, decision string) error {
 			return err
 		}
 		made, restored, err := tx.Restored(ctx)
-		if err != nil || !restored && !strings.HasPrefix(was.Frozen, RolledBack) {
+		if err != nil || !restored && !contradicted(was.Frozen) {
 			return err
 		}
 		why := strings.TrimSpace(was.Frozen)

@@ -102,11 +102,7 @@ func (cmd ledgerVerifyCmd) Run(c *app) error {
 			var damage *storage.DamageError
 			switch {
 			case errors.As(err, &damage):
-				why := damage.Error()
-				if strings.HasPrefix(damage.What, storage.RolledBack) {
-					why = damage.What
-				}
-				if err := n.DB.Freeze(c.ctx, cur.ID, why); err != nil {
+				if err := n.DB.Freeze(c.ctx, cur.ID, damage.Reason()); err != nil {
 					return err
 				}
 				if e.Damage = damage.What; damage.Seq != storage.NoEntry {
