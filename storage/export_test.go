@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"math/rand/v2"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -91,5 +90,5 @@ func (db *DB) OnCommit(fn func(commit func() error) error) {
 	}
 }
 
-// ClockLast is when the ledger's clock was looked at last.
-func (db *DB) ClockLast() *time.Time { return &db.clock.last }
+// DSN is what the database was opened with.
+func (db *DB) DSN() string { return db.dsn }
