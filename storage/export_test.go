@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"time"
 
 	"gorm.io/gorm"
 )
@@ -46,5 +45,5 @@ func (db *DB) OnCommit(fn func(commit func() error) error) {
 	}
 }
 
-// ClockLast is when the ledger's clock was looked at last.
-func (db *DB) ClockLast() *time.Time { return &db.clock.last }
+// DSN is what the database was opened with.
+func (db *DB) DSN() string { return db.dsn }

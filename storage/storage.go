@@ -203,7 +203,8 @@ func checkSQLite(version string) error {
 
 func (db *DB) openPostgres(ctx context.Context, n int) error {
 	db.dialect = postgresDialect
-	write, err := postgresPool(db.dsn, "SET lock_timeout = '5s'") // as SQLite's busy timeout
+	// The first is as SQLite's busy timeout. The second: what was acknowledged survives a power cut, whatever the server's default.
+	write, err := postgresPool(db.dsn, "SET lock_timeout = '5s'; SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
 	if err != nil {
 		return err
 	}

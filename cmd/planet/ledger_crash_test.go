@@ -35,7 +35,7 @@ func crashPay(db *storage.DB, coop, currency storage.ID, name string) (ledger.Pa
 	u := crashCurrency()
 	who := func(n byte) string { return fmt.Sprintf("https://coop.example/users/m%d", n%8) }
 	from, to := who(sum[0]), who(sum[0]+1+sum[1]%7)
-	p := ledger.Pay{ID: ledger.NewID("crash", name), Currency: u.ID, Amount: ledger.Amount(1 + binary.BigEndian.Uint16(sum[2:])), Auth: sum}
+	p := ledger.Pay{ID: ledger.NewID("crash", name), Currency: u.ID, Amount: 1 + ledger.Amount(binary.BigEndian.Uint16(sum[2:])), Auth: sum}
 	var g ledger.Group
 	switch sum[4] % 8 {
 	case 0:
