@@ -579,7 +579,7 @@ func (c *ledgerClock) read(now time.Time) (ledger.Instant, error) {
 			return 0, fmt.Errorf("%w: it leapt ahead by %s; if it is right now, start the node again", ErrClock, leap.Round(time.Second))
 		}
 	}
-	if leap > -maxStep { // a clock that went back by far may be set right again, and that is no leap ahead
+	if leap >= 0 { // a clock that went back may be set right again, and that is no leap ahead
 		c.last = now
 	}
 	return ledger.Instant(now.UnixNano()), nil

@@ -31,7 +31,7 @@ func newTill(t testing.TB, db *storage.DB) *till {
 // ended is what became of a submission.
 type ended func() (ledger.Result, error)
 
-// queue submits, and returns when it stands in the queue.
+// queue submits, and returns when it stands in the queue. The writer is held meanwhile.
 func (l *till) queue(ctx context.Context, s storage.Submission) ended {
 	l.t.Helper()
 	n := l.Waiting()
@@ -362,7 +362,9 @@ func TestANewCurrencyBesideOneThatGivesTheBatchUp(t *testing.T) {
 	release := l.bakery.hold()
 	n := l.Waiting()
 	made := make(chan error)
-	go func() { made <- l.CreateCurrency(ctx, c, ledger.Group{u.NewAccount("https://coop.example/users/mill", ledger.Issuer)}) }()
+	go func() {
+		made <- l.CreateCurrency(ctx, c, ledger.Group{u.NewAccount("https://coop.example/users/mill", ledger.Issuer)})
+	}()
 	for l.Waiting() == n {
 		runtime.Gosched()
 	}
