@@ -442,8 +442,13 @@ func TestF19AFailingFsyncEndsAllWriting(t *testing.T) {
 			t.Errorf("got %v, want ErrBroken", err)
 		}
 	}
-	if err := <-watched; !errors.Is(err, storage.ErrBroken) {
-		t.Errorf("whoever watches is told %v", err)
+	select {
+	case err := <-watched:
+		if !errors.Is(err, storage.ErrBroken) {
+			t.Errorf("whoever watches is told %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("whoever watches is told nothing")
 	}
 	if commits != 1 {
 		t.Errorf("COMMIT was tried %d times, want once", commits)

@@ -279,3 +279,80 @@ func stands(t *testing.T, db *storage.DB, name string, want ledger.Pay) bool {
 	}
 	return true
 }
+
+// faultyFsync is loaded before the C library: while the file named by FAULT is there, every fsync fails as on a broken disk.
+const faultyFsync = `
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+static int broken(void) { const char *p = getenv("FAULT"); return p && access(p, F_OK) == 0; }
+int fsync(int fd) { if (broken()) { errno = EIO; return -1; } return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd); }
+int fdatasync(int fd) { if (broken()) { errno = EIO; return -1; } return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd); }
+`
+
+// TestF19AServingNodeEndsWhenItsDiskFails breaks fsync under a node that serves: it accepts nothing more, ends by itself, and says what to do. Started
+// again on a sound disk it is what it was.
+func TestF19AServingNodeEndsWhenItsDiskFails(t *testing.T) {
+	n := newNode(t)
+	n.run("user", "create", "nuria")
+	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
+	source, lib, fault := filepath.Join(n.dir, "fault.c"), filepath.Join(n.dir, "fault.so"), filepath.Join(n.dir, "fault")
+	if err := os.WriteFile(source, []byte(faultyFsync), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cc", "-shared", "-fPIC", "-o", lib, source, "-ldl").CombinedOutput(); err != nil { // cgo needs a compiler, too
+		t.Fatalf("%v: %s", err, out)
+	}
+	t.Setenv("LD_PRELOAD", lib)
+	t.Setenv("FAULT", fault)
+	n.start()
+	_ = os.Unsetenv("LD_PRELOAD")
+	s := newSender(t, n)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	s.send(ctx)
+	cancel()
+	before := len(s.accepted)
+	if before == 0 {
+		n.kill()
+		t.Fatalf("it accepts nothing on a sound disk:\n%s", n.log.String())
+	}
+	if err := os.WriteFile(fault, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- n.cmd.Wait() }()
+	ctx, cancel = context.WithTimeout(t.Context(), 5*time.Second)
+	s.send(ctx)
+	cancel()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Errorf("it ended as if all were well:\n%s", n.log.String())
+		}
+	case <-time.After(25 * time.Second):
+		n.kill()
+		t.Fatalf("it goes on:\n%s", n.log.String())
+	}
+	if !strings.Contains(n.log.String(), "see to the disk, then start the node again") {
+		t.Errorf("it does not say what to do:\n%s", n.log.String())
+	}
+	if len(s.accepted) != before {
+		t.Errorf("it accepted %d activities after its disk had failed", len(s.accepted)-before)
+	}
+	s.audit(t)
+	if err := os.Remove(fault); err != nil {
+		t.Fatal(err)
+	}
+	n.start()
+	s.client.CloseIdleConnections()
+	ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
+	s.send(ctx)
+	cancel()
+	n.kill()
+	if len(s.accepted) <= before {
+		t.Errorf("started again it accepts nothing:\n%s", n.log.String())
+	}
+	s.audit(t)
+}
