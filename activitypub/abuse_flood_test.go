@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -266,6 +268,8 @@ func TestFLO177DeletionsOfStrangersCostNothing(t *testing.T) {
 	}
 }
 
+// Ten thousand Follows from one server: a thousand are taken, the others are refused; of each follower one answer waits, they go out
+// two at a time, and nobody else waits for them.
 func TestFLO178AFloodOfFollows(t *testing.T) {
 	net, rye, baker, _ := limited(t)
 	const names = 200
@@ -276,27 +280,65 @@ func TestFLO178AFloodOfFollows(t *testing.T) {
 		people[i].Now = net.Now
 		all = append(all, people[i])
 	}
-	net.Serve("far.example", all)
+	var underWay, most atomic.Int64
+	release := make(chan struct{})
+	net.Serve("far.example", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			most.Store(max(most.Load(), underWay.Add(1)))
+			defer underWay.Add(-1)
+			<-release
+		}
+		all.ServeHTTP(w, r)
+	}))
 	counts := map[int]int{}
-	for round := range 6 {
+	for round := range 10_000 / names {
 		for i, p := range people {
 			res, err := net.RoundTrip(p.Request(ryeInbox, p.Activity("Follow", fmt.Sprint(round, "-", i), baker.Actor.IRI)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			counts[res.StatusCode]++
+			if res.StatusCode == 429 && res.Header.Get("Retry-After") == "" {
+				t.Fatal("a refusal does not say when to come again")
+			}
 		}
 	}
-	if counts[429] == 0 || counts[202] > 1000 {
-		t.Errorf("answers: %v; want the rest refused after a thousand", counts)
+	if counts[202] != 1000 || counts[429] != 9000 {
+		t.Errorf("answers: %v; want a thousand taken and the rest refused", counts)
 	}
 	followers, err := rye.DB.CountFollowers(t.Context(), baker.Actor.ID)
-	if err != nil || followers > names {
-		t.Errorf("%d followers, %v", followers, err)
-	}
+	want(t, "followers", count(t, followers, err), names)
 	told, err := rye.DB.Notifications(t.Context(), baker.Actor.ID, storage.Page{Limit: 10_000})
-	if err != nil || len(told) > names {
-		t.Errorf("the baker was told %d times, %v; want once of each", len(told), err)
+	must(t, err)
+	want(t, "how often the baker was told", len(told), names)
+	waiting, err := rye.DB.Deliveries(t.Context(), storage.DeliveryQueued, 10_000)
+	must(t, err)
+	want(t, "answers that wait", len(waiting), names)
+
+	reached := make(chan struct{})
+	farFollowers(t, net, rye, baker.Actor, 1, func(int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted); close(reached) })
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- rye.Run(ctx) }()
+	rye.Say(baker, "Fresh bread")
+	<-reached // though everything that is for the other host hangs
+	cancel()
+	close(release)
+	must(t, <-ended)
+	net.Deliver()
+	if n := most.Load(); n == 0 || n > 2 {
+		t.Errorf("%d answers were under way at once, want 1 or 2", n)
+	}
+	for _, p := range people {
+		answers := map[any]any{} // one that was under way when the node stopped is brought again
+		for _, a := range kindsOf(t, p, "Accept") {
+			answers[a["id"]] = a["object"].(map[string]any)["id"]
+		}
+		if ids := slices.Collect(maps.Values(answers)); len(ids) != 1 || ids[0] != p.ID()+"/activities/4-"+p.Name[1:] {
+			t.Fatalf("%s got answers to %v, want one, to her last follow", p.Name, ids)
+		}
 	}
 }
 

@@ -335,7 +335,7 @@ func (n *Node) actor(ctx context.Context, iri storage.IRI) (*storage.Actor, erro
 }
 
 // isOurs reports whether an id belongs to this node's origin.
-func (n *Node) isOurs(iri storage.IRI) bool { return sameOrigin(string(iri), n.Origin) }
+func (n *Node) isOurs(iri storage.IRI) bool { return originOf(string(iri)) == n.origin }
 
 // applyActorUpdate stores an Update of the sender's own actor: refetched from its origin, never taken from the activity.
 func (n *Node) applyActorUpdate(signer *storage.Actor) preparation {
@@ -363,6 +363,17 @@ func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor
 	a.Place, a.Hours, a.Category, a.Links, a.Principles, a.AlsoKnownAs = "", "", "", nil, nil, nil
 	if err := tx.SaveActor(ctx, a); err != nil {
 		return err
+	}
+	if !a.Local() {
+		boosted, err := tx.BoostedHere(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		for i := range boosted {
+			if err := n.forgetPost(ctx, tx, &boosted[i], a); err != nil {
+				return err
+			}
+		}
 	}
 	if err := tx.DeletePostsOf(ctx, a.ID); err != nil {
 		return err

@@ -208,6 +208,25 @@ func (n *Node) sendBoost(ctx context.Context, tx *storage.DB, actor, author *sto
 	return n.send(ctx, tx, actor, m, s)
 }
 
+// forgetPost leaves a tombstone where a post of another server was. Whoever of ours shared it has not any more: the followers are told,
+// as a server that knows the post by that boost alone may never hear of its end.
+func (n *Node) forgetPost(ctx context.Context, tx *storage.DB, p *storage.Post, author *storage.Actor) error {
+	boosts, err := tx.LocalBoostsOf(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	for i := range boosts {
+		actor, err := tx.ActorByID(ctx, boosts[i].ActorID)
+		if err != nil {
+			return err
+		}
+		if err := n.sendBoost(ctx, tx, actor, author, &boosts[i], p, true); err != nil {
+			return err
+		}
+	}
+	return tx.DeletePost(ctx, p.ID)
+}
+
 // Unboost takes a boost back. ErrNotFound when there is none.
 func (n *Node) Unboost(ctx context.Context, by By, post storage.ID) (*storage.Post, error) {
 	p, author, err := n.readablePost(ctx, n.DB, post, by)

@@ -48,6 +48,48 @@ func TestABoostReachesTheAuthorAndTheFollowersAndIsTakenBack(t *testing.T) {
 	want(t, "what ana shows", len(oak.Home(ana)), 0)
 }
 
+// Bo of elm.example knows what tom said by ana's boost alone. When it is gone at its origin, ana's boost is taken back.
+func TestABoostOfWhatIsDeletedElsewhereIsTakenBack(t *testing.T) {
+	at := func(n string) string { return "https://third.example/users/tom/notes/" + n }
+	for name, gone := range map[string]func(t *testing.T, net *aptest.Network, oak *aptest.Node, tom *aptest.Peer, documents map[string]string){
+		"the post is deleted": func(t *testing.T, net *aptest.Network, _ *aptest.Node, tom *aptest.Peer, _ map[string]string) {
+			post(t, net, tom.Request("https://oak.example/inbox", tom.Activity("Delete", "d", at("1"))))
+		},
+		"its author is deleted": func(t *testing.T, net *aptest.Network, _ *aptest.Node, tom *aptest.Peer, _ map[string]string) {
+			post(t, net, tom.Request("https://oak.example/inbox", tom.Activity("Delete", "d", tom.ID())))
+		},
+		"it is seen that it is gone": func(t *testing.T, net *aptest.Network, oak *aptest.Node, tom *aptest.Peer, documents map[string]string) {
+			delete(documents, "/users/tom/notes/1")
+			act := tom.Activity("Delete", "d", at("1"))
+			act["signature"] = map[string]any{"type": "RsaSignature2017"}
+			ann := newcomer(net, "far.example", "ann", 14)
+			post(t, net, ann.Request("https://oak.example/inbox", act))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			net, _, oak, _, ana := neighbours(t)
+			elm := net.Add("elm.example")
+			bo := elm.Person("bo")
+			follows(t, net, elm, bo, "@ana@oak.example")
+			tom := aptest.NewPeer("https://third.example", "tom", 12, false)
+			tom.Now = net.Now
+			documents := map[string]string{"/users/tom/notes/1": fmt.Sprintf(noteForAll, at("1"), "Note", tom.ID(), "what he said")}
+			net.Serve("third.example", feed(tom, documents))
+			p, err := oak.ResolvePost(t.Context(), ana, at("1"))
+			must(t, err)
+			_, err = oak.Boost(t.Context(), ana, p.ID, "")
+			must(t, err)
+			net.Deliver()
+			want(t, "what bo sees", len(elm.Home(bo)), 1)
+			gone(t, net, oak, tom, documents)
+			net.Deliver()
+			want(t, "what bo sees when it is gone", len(elm.Home(bo)), 0)
+			outbox := decoded(t, []byte(ask(t, net, string(ana.Actor.Outbox)).body))
+			want(t, "what ana's outbox counts", outbox["totalItems"], any(float64(0)))
+		})
+	}
+}
+
 func TestOnlyWhatIsForEveryoneIsBoosted(t *testing.T) {
 	_, rye, _, baker, _ := neighbours(t)
 	nuria, err := rye.Resolve(t.Context(), "nuria")

@@ -117,8 +117,8 @@ func objectIsNamed(f facts) string {
 }
 
 func objectAtActorsOrigin(f facts) string {
-	for _, i := range f.act.top.iris("object") {
-		if !sameOrigin(string(i), string(f.act.Actor)) {
+	for _, p := range f.act.parts {
+		if p.id != "" && !sameOrigin(string(p.id), string(f.act.Actor)) {
 			return "the object is not at the actor's origin"
 		}
 	}
@@ -130,8 +130,8 @@ func objectAtActorsOrigin(f facts) string {
 
 // objectAttributedToActor wants one author; a medium may name its channel beside her, as PeerTube's do.
 func objectAttributedToActor(f facts) string {
-	for _, raw := range f.act.top.list("object") {
-		o := parseObject(raw)
+	for _, p := range f.act.parts {
+		o := p.object
 		if o == nil {
 			return "an object is not embedded"
 		}

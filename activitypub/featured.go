@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"planet/storage"
 )
 
-const maxPins = 5
+const (
+	maxPins     = 5
+	maxFeatured = 20 // that are read of an actor elsewhere
+)
 
 // applyFeatured keeps what an actor elsewhere pins to its profile, or takes off it (Add and Remove).
 func (n *Node) applyFeatured(signer *storage.Actor) preparation {
@@ -53,15 +57,69 @@ func (n *Node) pin(ctx context.Context, tx *storage.DB, actor, post storage.ID) 
 
 // keepPin is the job of finding what somebody pins.
 func (n *Node) keepPin(ctx context.Context, w work) error {
-	p, err := n.fetchOpenPost(ctx, w.Object)
+	p, err := n.fetchSought(ctx, w.Object, everyone)
 	if err != nil {
 		return err
 	}
 	a, err := n.DB.ActorByIRI(ctx, w.Actor)
-	if err != nil || a.ID != p.ActorID {
+	if err != nil || a.ID != p.ActorID || p.DeletedAt != nil || p.BoostOfID != nil {
 		return err
 	}
 	return n.DB.Transaction(ctx, func(tx *storage.DB) error { return n.pin(ctx, tx, a.ID, p.ID) })
+}
+
+// askForPins owes the look at what an actor elsewhere has pinned.
+func askForPins(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
+	if a.Featured == "" || a.SuspendedAt != nil || a.DeletedAt != nil {
+		return nil
+	}
+	return enqueue(ctx, tx, jobPins, string(a.IRI), time.Time{}, work{Actor: a.IRI})
+}
+
+// keepPins is the job of reading an actor's featured collection when somebody here begins to follow or looks for her; later Add and
+// Remove tell the rest. Only ids count, of her own host; the posts are fetched, as many as the budget allows.
+func (n *Node) keepPins(ctx context.Context, actor storage.IRI) error {
+	a, err := n.DB.ActorByIRI(ctx, actor)
+	if err != nil || a.Featured == "" || a.SuspendedAt != nil || a.DeletedAt != nil {
+		return err
+	}
+	items, err := n.itemsOf(ctx, a.Featured)
+	if err != nil {
+		return err
+	}
+	items = slices.DeleteFunc(items, func(i storage.IRI) bool { return !sameOrigin(string(i), string(a.IRI)) })
+	items = items[:min(len(items), maxFeatured)]
+	var later error
+	for _, i := range slices.Backward(items) { // the first one stays on top
+		err := n.keepPin(ctx, work{Object: i, Actor: a.IRI})
+		switch {
+		case errors.Is(err, errBudget):
+			return err
+		case err != nil && !final(err):
+			later = err
+		}
+	}
+	return later
+}
+
+// itemsOf are the ids in a collection elsewhere, or on its first page.
+func (n *Node) itemsOf(ctx context.Context, collection storage.IRI) ([]storage.IRI, error) {
+	for at := collection; ; {
+		raw, err := n.fetch(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		o := parseObject(raw)
+		if items := append(o.iris("orderedItems"), o.iris("items")...); len(items) > 0 || at != collection {
+			return items, nil
+		}
+		if first := o.child("first"); first != nil {
+			return append(first.iris("orderedItems"), first.iris("items")...), nil
+		}
+		if at = o.iri("first"); at == "" || at == collection || !sameOrigin(string(at), string(collection)) {
+			return nil, nil
+		}
+	}
 }
 
 // Pin puts a post of an actor of ours on top of its profile; Unpin takes it off. Only what everyone may read is pinned.

@@ -693,8 +693,8 @@ func parseAddress(s string) (*url.URL, error) {
 		return bad("is too long")
 	}
 	for i, r := range s {
-		if r <= ' ' || r == 0x7f || strings.ContainsRune("\\<>\"^`{|}", r) || r >= 0x80 && !unicode.IsGraphic(r) || unicode.IsSpace(r) ||
-			r == utf8.RuneError {
+		fits := r > ' ' && r < 0x7f && strings.IndexByte("\\<>\"^`{|}", byte(r)) < 0
+		if !fits && (r < 0x80 || !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == utf8.RuneError) {
 			return bad(fmt.Sprintf("has a character at %d that an address cannot have", i))
 		}
 	}

@@ -77,16 +77,22 @@ func (n *Node) applyFollow(signer *storage.Actor) preparation {
 	}
 }
 
-// answer queues an Accept or Reject of an activity (see answerWith).
+// answer queues an Accept or Reject of a Follow (see answerWith).
 func (n *Node) answer(ctx context.Context, tx *storage.DB, from, to *storage.Actor, kind string, act *Activity) error {
 	return n.answerWith(ctx, tx, from, to, kind, act, "")
+}
+
+// answers is how an answer to a follow goes out: after the one before it, and in its place if that was not tried yet. So one
+// follower has one answer waiting, however often she asks (security.md FLO 178).
+func answers(target, follower *storage.Actor, follow storage.IRI) shipment {
+	return shipment{object: follow, line: lineOf(target.IRI, "answers", follower.IRI), inboxes: []storage.IRI{follower.Inbox}, supersede: storage.SupersedeAll}
 }
 
 // answerFollow queues an Accept or Reject of a follow that waits here or holds.
 func (n *Node) answerFollow(ctx context.Context, tx *storage.DB, kind string, f *storage.Follow, follower, target *storage.Actor) error {
 	object := map[string]any{"id": f.IRI, "type": "Follow", "actor": follower.IRI, "object": target.IRI}
 	m := map[string]any{"type": kind, "actor": target.IRI, "to": []any{follower.IRI}, "object": object}
-	return n.send(ctx, tx, target, m, shipment{object: f.IRI, inboxes: []storage.IRI{follower.Inbox}})
+	return n.send(ctx, tx, target, m, answers(target, follower, f.IRI))
 }
 
 // AnswerFollow lets an actor follow one of ours that asked to, or refuses it. ErrNotFound when nobody waits. A refusal

@@ -30,7 +30,7 @@ func deafNode(t testing.TB) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Node{Config: Config{Origin: "https://rye.example", Client: c, Now: now}, Host: "rye.example"}
+	return &Node{Config: Config{Origin: "https://rye.example", Client: c, Now: now}, Host: "rye.example", origin: "https://rye.example"}
 }
 
 // vectorSeeds are the documents in testdata, and typical ones of other servers.

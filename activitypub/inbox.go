@@ -184,11 +184,25 @@ func (n *Node) lookAtOrigin(ctx context.Context, act *Activity) (bool, error) {
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return false, err
 	}
-	if !concerns {
+	var quotes []storage.Post
+	if !concerns && act.Type == "Delete" { // a stamp: whoever quotes passes on to her readers that she may not any more
+		if quotes, err = n.DB.QuotesBy(ctx, act.Object); err != nil {
+			return false, err
+		}
+	}
+	if !concerns && len(quotes) == 0 {
 		return false, nil
 	}
 	n.count("forwarded." + act.Type)
 	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		for i := range quotes {
+			if err := n.askForQuote(ctx, tx, &quotes[i]); err != nil {
+				return err
+			}
+		}
+		if !concerns {
+			return nil
+		}
 		return enqueue(ctx, tx, jobFetch, string(act.Object), time.Time{}, work{Object: act.Object})
 	})
 	n.Wake()

@@ -27,7 +27,9 @@ const (
 	jobThread = "thread" // find what a post answers
 	jobBoost  = "boost"  // find what somebody shares
 	jobPin    = "pin"    // find what somebody pins
+	jobPins   = "pins"   // read what an actor elsewhere has pinned
 	jobMove   = "move"   // let followers here go along with an actor who moves
+	jobQuote  = "quote"  // ask whether a post may quote what it quotes
 	jobTally  = "tally"  // tell other servers how a poll of ours stands
 )
 
@@ -99,11 +101,8 @@ func (n *Node) jobRound(ctx context.Context) (did bool, err error) {
 func (n *Node) doJob(ctx context.Context, j storage.Job) {
 	after := context.WithoutCancel(ctx)
 	err := n.attempt(ctx, j)
-	var fe *FetchError
-	var p *Problem
 	switch {
-	case err == nil, errors.Is(err, storage.ErrNotFound), errors.As(err, &p) && p.Status != 503, errors.Is(err, errBudget),
-		errors.As(err, &fe) && !fe.Temporary: // done, or nothing that another try would change
+	case err == nil, final(err):
 		if err != nil {
 			n.Log.Debug("job ended", "kind", j.Kind, "about", j.About, "err", err)
 		}
@@ -116,6 +115,13 @@ func (n *Node) doJob(ctx context.Context, j storage.Job) {
 	if err != nil {
 		n.Log.Error("finish job", "job", j.ID, "err", err)
 	}
+}
+
+// final reports whether a job that ended with err would end so again.
+func final(err error) bool {
+	var fe *FetchError
+	var p *Problem
+	return errors.Is(err, storage.ErrNotFound) || errors.As(err, &p) && p.Status != 503 || errors.Is(err, errBudget) || errors.As(err, &fe) && !fe.Temporary
 }
 
 // attempt does the work of a job; a panic is its error, and takes nothing else along.
@@ -140,8 +146,12 @@ func (n *Node) attempt(ctx context.Context, j storage.Job) (err error) {
 		return n.keepBoost(ctx, w)
 	case jobPin:
 		return n.keepPin(ctx, w)
+	case jobPins:
+		return n.keepPins(ctx, w.Actor)
 	case jobMove:
 		return n.followAlong(ctx, w)
+	case jobQuote:
+		return n.checkQuote(ctx, w.Post)
 	case jobTally:
 		return n.tally(ctx, w.Post)
 	default:

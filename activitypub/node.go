@@ -51,6 +51,8 @@ type Node struct {
 	Config
 	Host string // of the origin, with its port unless it is the scheme's own
 
+	origin string // as originOf writes it
+
 	keys     *keyring
 	gallery  *gallery
 	wake     chan struct{} // the delivery loop
@@ -85,6 +87,9 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	n := &Node{Config: c, wake: make(chan struct{}, 1), wakeJobs: make(chan struct{}, 1), counts: map[string]int64{}, down: map[string]bool{}}
 	if n.Host, err = normaliseHost(u.Host); err != nil {
 		return nil, fmt.Errorf("the origin %q: %w", c.Origin, err)
+	}
+	if n.origin = originOf(c.Origin); n.origin == "" {
+		return nil, fmt.Errorf("the origin %q is not an address", c.Origin)
 	}
 	switch n.Federation {
 	case "":
@@ -161,11 +166,12 @@ func (n *Node) addActor(ctx context.Context, tx *storage.DB, a *storage.Actor) e
 // answered as documents here; web/routes.go decides which of both is meant.
 func (n *Node) Handler() http.Handler { return n.mux }
 
-// Run does the node's work in the background until ctx ends: deliveries, jobs, and tidying up after pictures.
+// Run does the node's work in the background until ctx ends: deliveries, jobs, holds that run out, and tidying up after pictures.
 func (n *Node) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.deliverLoop(ctx) })
 	g.Go(func() error { return n.jobLoop(ctx) })
+	g.Go(func() error { return n.holdLoop(ctx) })
 	g.Go(func() error { return n.mediaLoop(ctx) })
 	return g.Wait()
 }

@@ -163,7 +163,8 @@ func (n *Node) noteFromWire(o object, raw []byte, author *storage.Actor) (*stora
 	if t, ok := o.time("updated"); ok && t.After(p.PublishedAt) {
 		p.EditedAt = &t
 	}
-	p.Quote, p.QuoteApproval = n.quoteFromWire(o), n.usable(o.iri("quoteAuthorization"))
+	tags := o.children("tag")
+	p.Quote, p.QuoteApproval = n.quoteFromWire(o, tags), n.usable(o.iri("quoteAuthorization"))
 	attachments := o.list("attachment")
 	if isMedium(p.Type) {
 		attachments = append(mediaOf(o), attachments...)
@@ -173,11 +174,7 @@ func (n *Node) noteFromWire(o object, raw []byte, author *storage.Actor) (*stora
 			p.Attachments = append(p.Attachments, a)
 		}
 	}
-	for _, raw := range o.list("tag") {
-		t := parseObject(raw)
-		if t == nil {
-			continue
-		}
+	for _, t := range tags {
 		switch t.kind(nil) {
 		case "Hashtag":
 			name := strings.ToLower(strings.TrimPrefix(plainText(t.str("name")), "#"))
@@ -209,15 +206,14 @@ func (n *Node) usables(ids []storage.IRI, limit int) []storage.IRI {
 }
 
 // quoteFromWire finds the post that another one quotes, in the words of FEP-044f, FEP-dd4b, Misskey, Fedibird and FEP-e232.
-func (n *Node) quoteFromWire(o object) storage.IRI {
+func (n *Node) quoteFromWire(o object, tags []object) storage.IRI {
 	for _, key := range []string{"quote", "quoteUrl", "quoteUri", "_misskey_quote"} {
 		if i := n.usable(o.iri(key)); i != "" {
 			return i
 		}
 	}
-	for _, raw := range o.list("tag") {
-		t := parseObject(raw)
-		if t == nil || t.kind(nil) != "Link" || !isActivityType(t.str("mediaType")) {
+	for _, t := range tags {
+		if t.kind(nil) != "Link" || !isActivityType(t.str("mediaType")) {
 			continue
 		}
 		for _, rel := range t.list("rel") {
@@ -322,6 +318,7 @@ type arrival struct {
 	author  *storage.Actor
 	told    []storage.ID // whom of ours it speaks to
 	related bool         // it concerns somebody here
+	sought  bool         // it is kept because of another one, see fetchSought
 }
 
 // readArrival reads a post and finds whom it concerns, without any network and without changing anything.
@@ -415,15 +412,15 @@ func (n *Node) applyCreate(signer *storage.Actor) preparation {
 			return n.applyCreateByName(ctx, signer, act)
 		}
 		var all []effect
-		for i, raw := range act.top.list("object") {
-			o := parseObject(raw)
+		for i, p := range act.parts {
+			o := p.object
 			var do effect
 			var err error
 			switch {
 			case isVote(o) && n.isOurs(o.iri("inReplyTo")):
 				do, err = n.applyVote(signer, o, i)(ctx, act)
 			default:
-				do, err = n.applyCreateNote(ctx, signer, act, o, raw)
+				do, err = n.applyCreateNote(ctx, signer, act, o, p.raw)
 			}
 			if err != nil {
 				return nil, err
@@ -489,8 +486,13 @@ func (n *Node) keepNew(ctx context.Context, tx *storage.DB, a *arrival) error {
 			return err
 		}
 	}
-	if p.InReplyTo != "" && p.InReplyToID == nil && !n.isOurs(p.InReplyTo) && a.related {
+	if p.InReplyTo != "" && p.InReplyToID == nil && !n.isOurs(p.InReplyTo) && a.related && !a.sought {
 		if err := enqueue(ctx, tx, jobThread, p.ID.String(), time.Time{}, work{Post: p.ID}); err != nil {
+			return err
+		}
+	}
+	if !a.sought {
+		if err := n.askForQuote(ctx, tx, p); err != nil {
 			return err
 		}
 	}
@@ -531,6 +533,18 @@ func (n *Node) keepEdit(ctx context.Context, tx *storage.DB, a *arrival, old *st
 		return nil
 	}
 	same := p.EditedAt == nil || old.EditedAt != nil && !p.EditedAt.After(*old.EditedAt)
+	p.ID, p.QuoteAllowed = old.ID, old.QuoteAllowed && p.Quote == old.Quote && p.QuoteApproval == old.QuoteApproval
+	if err := n.askForQuote(ctx, tx, p); err != nil {
+		return err
+	}
+	if stale := p.EditedAt != nil && old.EditedAt != nil && p.EditedAt.Before(*old.EditedAt); !stale && p.Quote == old.Quote && p.QuoteApproval != old.QuoteApproval {
+		if err := tx.SetQuoteApproval(ctx, old.ID, p.QuoteApproval); err != nil {
+			return err
+		}
+		if same && a.poll == nil && p.Content == old.Content {
+			return nil // Mastodon says so that leave was given later: no edit
+		}
+	}
 	if a.poll != nil {
 		a.poll.PostID = old.ID
 		if before, err := tx.PollOf(ctx, old.ID); err == nil && same && !sameAnswers(before, a.poll) {
@@ -579,13 +593,16 @@ func (n *Node) applyDelete(signer *storage.Actor) preparation {
 				return err
 			}
 			p, err := tx.PostByIRI(ctx, act.Object)
-			if errors.Is(err, storage.ErrNotFound) || err == nil && (p.ActorID != signer.ID || p.DeletedAt != nil) {
+			if errors.Is(err, storage.ErrNotFound) {
+				return tx.DisallowQuotes(ctx, act.Object, signer.ID) // if it is a stamp of hers
+			}
+			if err == nil && (p.ActorID != signer.ID || p.DeletedAt != nil) {
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			return tx.DeletePost(ctx, p.ID)
+			return n.forgetPost(ctx, tx, p, signer)
 		}, nil
 	}
 }

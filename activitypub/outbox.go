@@ -35,6 +35,11 @@ var may = map[string][]string{
 	"report":  {storage.RoleAdmin, storage.RoleEditor},
 	"move":    {storage.RoleAdmin},
 	"delete":  {storage.RoleAdmin},
+
+	"currency": {storage.RoleAdmin}, // found one
+	"account":  {storage.RoleAdmin, storage.RoleTreasurer},
+	"issue":    {storage.RoleAdmin, storage.RoleTreasurer}, // pay with what did not exist before
+	"pay":      {storage.RoleAdmin, storage.RoleTreasurer, storage.RoleCashier},
 }
 
 // allowed refuses who may not do this as that actor.
@@ -877,6 +882,9 @@ func (n *Node) follow(ctx context.Context, tx *storage.DB, by By, target *storag
 			kind = "follow_request"
 		}
 		return f, n.tell(ctx, tx, []storage.ID{target.ID}, kind, by.Actor, 0)
+	}
+	if err := askForPins(ctx, tx, target); err != nil {
+		return nil, err
 	}
 	return f, n.send(ctx, tx, by.Actor, followToWire(f, by.Actor.IRI, target.IRI), shipment{object: f.IRI, line: lineOf(by.Actor.IRI, "follows", target.IRI), inboxes: []storage.IRI{target.Inbox}})
 }

@@ -188,15 +188,13 @@ func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *stora
 // tell notifies actors of this node of what somebody did, but for those who do not want to hear of her, and, when she is
 // silenced, those who do not follow her.
 func (n *Node) tell(ctx context.Context, tx *storage.DB, told []storage.ID, kind string, from *storage.Actor, post storage.ID) error {
-	if len(told) == 0 {
-		return nil
-	}
-	deaf, err := tx.Deaf(ctx, told, from.ID)
-	if err != nil {
-		return err
-	}
 	for _, id := range told {
-		if id == from.ID || slices.Contains(deaf, id) {
+		if id == from.ID {
+			continue
+		}
+		if deaf, err := tx.Deaf(ctx, id, from.ID); err != nil {
+			return err
+		} else if deaf {
 			continue
 		}
 		if from.SilencedAt != nil {

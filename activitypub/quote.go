@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"planet/storage"
 )
 
-// Quotes by consent (FEP-044f): who wants to quote a post of ours asks, and gets a stamp, a document that others look up.
+// Quotes by consent (FEP-044f): who wants to quote a post of ours asks, and gets a stamp, a document that others look up. Of quotes
+// elsewhere the stamp is looked up by us.
 
 func stampIRI(author storage.IRI, id storage.ID) storage.IRI {
 	return author + storage.IRI("/stamps/"+id.String())
@@ -87,7 +90,11 @@ func (n *Node) answerWith(ctx context.Context, tx *storage.DB, from, to *storage
 	if result != "" {
 		m["result"] = result
 	}
-	return n.send(ctx, tx, from, m, shipment{object: act.ID, inboxes: []storage.IRI{to.Inbox}})
+	s := shipment{object: act.ID, inboxes: []storage.IRI{to.Inbox}}
+	if act.Type == "Follow" {
+		s = answers(from, to, act.ID)
+	}
+	return n.send(ctx, tx, from, m, s)
 }
 
 // getStamp shows leave to quote, until it is revoked.
@@ -124,6 +131,105 @@ func (n *Node) getStamp(r *http.Request, by *reader) ([]byte, error) {
 	return encodePlain(doc)
 }
 
+// askForQuote owes the look at the stamp that lets a post of another server quote what it quotes.
+func (n *Node) askForQuote(ctx context.Context, tx *storage.DB, p *storage.Post) error {
+	if p.Quote == "" {
+		return nil
+	}
+	return enqueue(ctx, tx, jobQuote, p.ID.String(), time.Time{}, work{Post: p.ID})
+}
+
+// checkQuote is the job of asking whether a post of another server may quote what it quotes. What its author claims counts for
+// nothing; until the quoted author's server says so, and once it does not any more, what is quoted is not shown.
+func (n *Node) checkQuote(ctx context.Context, post storage.ID) error {
+	p, err := n.DB.PostByID(ctx, post)
+	if err != nil || p.Quote == "" {
+		return err
+	}
+	author, err := n.leaveToQuote(ctx, p)
+	if err != nil && !final(err) {
+		return err // what was known before holds until the other server answers
+	}
+	why := err
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if author != nil {
+			if gone, err := tx.Tombstoned(ctx, p.QuoteApproval, author.IRI); err != nil {
+				return err
+			} else if gone {
+				author = nil // she has revoked it meanwhile
+			}
+		}
+		return tx.AllowQuote(ctx, p, author != nil)
+	})
+	return errors.Join(err, why)
+}
+
+// leaveToQuote finds the author who lets p quote her: nil when nobody does. Who quotes herself needs no leave; a stamp of another
+// is a document of the quoted author's server, and names her, both posts and nothing else (FEP-044f).
+func (n *Node) leaveToQuote(ctx context.Context, p *storage.Post) (*storage.Actor, error) {
+	self, err := n.DB.ActorByID(ctx, p.ActorID)
+	if err != nil {
+		return nil, err
+	}
+	var by storage.IRI // who gives leave
+	switch {
+	case p.QuoteApproval == "":
+		by = self.IRI
+	case !sameOrigin(string(p.QuoteApproval), string(p.Quote)):
+		return nil, nil
+	case n.isOurs(p.QuoteApproval):
+		if by, err = n.ourStamp(ctx, p); err != nil {
+			return nil, err
+		}
+	default:
+		raw, err := n.fetch(ctx, p.QuoteApproval)
+		if err != nil {
+			return nil, err
+		}
+		o := parseObject(raw)
+		if o.kind(nil) != "QuoteAuthorization" || o.iri("interactingObject") != p.IRI || o.iri("interactionTarget") != p.Quote {
+			return nil, nil
+		}
+		by = o.iri("attributedTo")
+	}
+	if by == "" || !sameOrigin(string(by), string(p.Quote)) {
+		return nil, nil
+	}
+	quoted, err := n.DB.PostByIRI(ctx, p.Quote)
+	if errors.Is(err, storage.ErrNotFound) && !n.isOurs(p.Quote) {
+		quoted, err = n.fetchSought(ctx, p.Quote, everyone)
+	}
+	if err != nil {
+		return nil, err
+	}
+	author, err := n.DB.ActorByID(ctx, quoted.ActorID)
+	if err != nil || author.IRI != by || quoted.DeletedAt != nil {
+		return nil, err
+	}
+	return author, nil
+}
+
+// ourStamp finds the author of ours who gave the leave that a post elsewhere claims, "" when it was not given or is taken back.
+func (n *Node) ourStamp(ctx context.Context, p *storage.Post) (storage.IRI, error) {
+	quoted, err := n.DB.PostByIRI(ctx, p.Quote)
+	if err != nil {
+		return "", err
+	}
+	author, err := n.DB.ActorByID(ctx, quoted.ActorID)
+	if err != nil {
+		return "", err
+	}
+	id, err := storage.ParseID(strings.TrimPrefix(string(p.QuoteApproval), string(author.IRI)+"/stamps/"))
+	if err != nil {
+		return "", nil
+	}
+	s, err := n.DB.StampByID(ctx, id)
+	if err != nil || s.PostID != quoted.ID || s.Quote != p.IRI || s.RevokedAt != nil {
+		return "", err
+	}
+	return author.IRI, nil
+}
+
 // RevokeQuote takes leave back that was given to quote a post of an actor of ours; the other server is told. ErrNotFound
 // when there is none that holds.
 func (n *Node) RevokeQuote(ctx context.Context, by By, stamp storage.ID) error {
@@ -153,6 +259,9 @@ func (n *Node) RevokeQuote(ctx context.Context, by By, stamp storage.ID) error {
 			return err
 		}
 		iri := stampIRI(by.Actor.IRI, s.ID)
+		if err := tx.DisallowQuotes(ctx, iri, by.Actor.ID); err != nil {
+			return err
+		}
 		m := map[string]any{"type": "Delete", "actor": by.Actor.IRI, "to": []any{whom.IRI}, "object": map[string]any{"id": iri, "type": "Tombstone"}}
 		return n.send(ctx, tx, by.Actor, m, shipment{object: iri, inboxes: []storage.IRI{whom.Inbox}})
 	})

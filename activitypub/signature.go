@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,26 +81,53 @@ func checkKeyID(id string) error {
 	return nil
 }
 
-// cavageParam is one parameter: a token, and a token or a quoted string (RFC 9110 §11.2). A backslash in a string is refused:
-// some readers take it for an escape, others for itself.
-var cavageParam = regexp.MustCompile(`^[ \t]*([!#$%&'*+.^_|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"([^"\\]*)"|([!#$%&'*+.^_|~0-9A-Za-z-]+))[ \t]*(,|$)`)
-
 // cavageParams reads the parameters of a cavage signature. Each may stand there once, in whatever case.
 func cavageParams(s string) (map[string]string, error) {
 	out, seen := map[string]string{}, map[string]bool{}
 	for s = strings.TrimSpace(s); s != ""; {
-		m := cavageParam.FindStringSubmatch(s)
-		if m == nil {
+		name, value, rest, ok := cavageParam(s)
+		if !ok {
 			return nil, fmt.Errorf("there is no name and value at %.20q", s)
 		}
-		lower := strings.ToLower(m[1])
+		lower := strings.ToLower(name)
 		if seen[lower] {
-			return nil, fmt.Errorf("the parameter %.20q stands there twice", m[1])
+			return nil, fmt.Errorf("the parameter %.20q stands there twice", name)
 		}
-		seen[lower], out[m[1]] = true, m[2]+m[3]
-		s = s[len(m[0]):]
+		seen[lower], out[name] = true, value
+		s = rest
 	}
 	return out, nil
+}
+
+// cavageParam reads one parameter and its comma: a token, and a token or a quoted string (RFC 9110 §11.2). A backslash in a
+// string is refused: some readers take it for an escape, others for itself.
+func cavageParam(s string) (name, value, rest string, ok bool) {
+	const blank = " \t"
+	name, s = token(strings.TrimLeft(s, blank))
+	s, ok = strings.CutPrefix(strings.TrimLeft(s, blank), "=")
+	if name == "" || !ok {
+		return "", "", "", false
+	}
+	s = strings.TrimLeft(s, blank)
+	if text, quoted := strings.CutPrefix(s, `"`); quoted {
+		value, s, ok = strings.Cut(text, `"`)
+		ok = ok && !strings.Contains(value, `\`)
+	} else {
+		value, s = token(s)
+		ok = value != ""
+	}
+	s = strings.TrimLeft(s, blank)
+	rest, comma := strings.CutPrefix(s, ",")
+	return name, value, rest, ok && (comma || s == "")
+}
+
+// token splits a token from what follows it.
+func token(s string) (token, rest string) {
+	i := 0
+	for i < len(s) && (s[i] >= '0' && s[i] <= '9' || s[i] >= 'A' && s[i] <= 'Z' || s[i] >= 'a' && s[i] <= 'z' || strings.IndexByte("!#$%&'*+.^_|~-", s[i]) >= 0) {
+		i++
+	}
+	return s[:i], s[i:]
 }
 
 func parseCavage(r *http.Request, body []byte, c verifyContext) (*signature, error) {

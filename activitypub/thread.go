@@ -18,9 +18,23 @@ func (n *Node) fetchPost(ctx context.Context, iri storage.IRI) (*storage.Post, e
 	return n.fetchPostOf(ctx, iri, nil)
 }
 
-// fetchOpenPost is fetchPost for what somebody shares or pins: of a post that is not for everyone nothing is kept.
+// fetchOpenPost is fetchPost for what somebody shares: of a post that is not for everyone nothing is kept.
 func (n *Node) fetchOpenPost(ctx context.Context, iri storage.IRI) (*storage.Post, error) {
 	return n.fetchPostOf(ctx, iri, everyone)
+}
+
+// fetchSought is for a post that is searched for because of another one: what is answered, quoted or pinned. What it answers and quotes
+// itself is not owed another search, or there would be no end.
+func (n *Node) fetchSought(ctx context.Context, iri storage.IRI, visibilities []string) (*storage.Post, error) {
+	if p, err := n.DB.PostByIRI(ctx, iri); !errors.Is(err, storage.ErrNotFound) {
+		return p, err
+	}
+	a, err := n.fetchArrival(ctx, iri)
+	if err != nil {
+		return nil, err
+	}
+	a.sought = true
+	return n.keepFetched(ctx, iri, a, visibilities)
 }
 
 // fetchPostOf keeps a post if it has one of the visibilities, nil for any.
@@ -32,10 +46,14 @@ func (n *Node) fetchPostOf(ctx context.Context, iri storage.IRI, visibilities []
 	if err != nil {
 		return nil, err
 	}
+	return n.keepFetched(ctx, iri, a, visibilities)
+}
+
+func (n *Node) keepFetched(ctx context.Context, iri storage.IRI, a *arrival, visibilities []string) (*storage.Post, error) {
 	if visibilities != nil && !slices.Contains(visibilities, a.post.Visibility) {
 		return nil, fmt.Errorf("%s is not for everyone: %w", iri, storage.ErrNotFound)
 	}
-	err = n.DB.Transaction(ctx, func(tx *storage.DB) error { return n.keepNew(ctx, tx, a) })
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error { return n.keepNew(ctx, tx, a) })
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +175,7 @@ func (n *Node) completeThread(ctx context.Context, post storage.ID) error {
 		if n.isOurs(p.InReplyTo) {
 			return nil
 		}
-		p, err = n.fetchPost(ctx, p.InReplyTo)
+		p, err = n.fetchSought(ctx, p.InReplyTo, nil)
 	}
 	return err
 }
@@ -180,7 +198,7 @@ func (n *Node) lookAgain(ctx context.Context, iri storage.IRI) error {
 			if err := tx.SaveTombstone(ctx, iri, author.IRI); err != nil {
 				return err
 			}
-			return tx.DeletePost(ctx, p.ID)
+			return n.forgetPost(ctx, tx, p, author)
 		})
 	}
 	if err != nil {

@@ -52,7 +52,7 @@ func (n *Node) Resolve(ctx context.Context, whom string) (*storage.Actor, error)
 	if n.isOurs(storage.IRI(self)) {
 		return nil, notFound(whom, storage.ErrNotFound) // somebody points at us under another name
 	}
-	a, err = n.fetchActor(ctx, storage.IRI(self))
+	a, err = n.meet(ctx, storage.IRI(self))
 	if err != nil {
 		return nil, notFound(whom, err)
 	}
@@ -77,11 +77,31 @@ func (n *Node) resolveAddress(ctx context.Context, address string) (*storage.Act
 		a, err := n.DB.LocalActor(ctx, name)
 		return a, notFound(address, err)
 	}
-	a, err := n.actor(ctx, storage.IRI(address))
+	a, err := n.DB.ActorByIRI(ctx, storage.IRI(address))
+	if errors.Is(err, storage.ErrNotFound) && !n.isOurs(storage.IRI(address)) {
+		a, err = n.meet(ctx, storage.IRI(address))
+	} else if err == nil {
+		a, err = n.actor(ctx, a.IRI)
+	}
 	if err == nil && a.DeletedAt != nil {
 		err = storage.ErrNotFound
 	}
 	return a, notFound(address, err)
+}
+
+// meet fetches an actor elsewhere whom somebody here looks for. What a stranger has pinned is read too.
+func (n *Node) meet(ctx context.Context, iri storage.IRI) (*storage.Actor, error) {
+	known, err := n.known(ctx, iri)
+	if err != nil {
+		return nil, err
+	}
+	a, err := n.fetchActor(ctx, iri)
+	if err != nil || known {
+		return a, err
+	}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error { return askForPins(ctx, tx, a) })
+	n.Wake()
+	return a, err
 }
 
 // notFound names what was looked for; nil stays nil.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-fed/activity/streams"
 
@@ -151,9 +152,17 @@ func parseObject(raw []byte) object {
 
 // str reads a string property, "" when it is anything else.
 func (o object) str(key string) string {
-	var s string
-	_ = json.Unmarshal(o[key], &s)
+	s, _ := stringOf(o[key])
 	return s
+}
+
+// stringOf reads a value as a string, and reports whether it is one, or null.
+func stringOf(raw json.RawMessage) (s string, ok bool) {
+	if end := len(raw) - 1; end > 0 && raw[0] == '"' && raw[end] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+		return string(raw[1:end]), true // nearly all are as plain as that
+	}
+	ok = json.Unmarshal(raw, &s) == nil
+	return s, ok
 }
 
 // boolean reads a boolean property, false when it is anything else.
@@ -196,17 +205,18 @@ func (o object) iris(key string) []storage.IRI {
 
 func iriOf(raw json.RawMessage) storage.IRI {
 	if len(raw) > 0 && raw[0] == '"' {
-		var s string
-		_ = json.Unmarshal(raw, &s)
+		s, _ := stringOf(raw)
 		return storage.IRI(s)
 	}
-	if o := parseObject(raw); o != nil {
-		if id := o.str("id"); id != "" {
-			return storage.IRI(id)
-		}
-		return storage.IRI(o.str("href"))
+	return parseObject(raw).id()
+}
+
+// id is an embedded object's id, or where a link leads.
+func (o object) id() storage.IRI {
+	if id := o.str("id"); id != "" {
+		return storage.IRI(id)
 	}
-	return ""
+	return storage.IRI(o.str("href"))
 }
 
 // child reads an embedded object, nil when the property is an IRI or absent; of a list, the first object.
@@ -219,12 +229,23 @@ func (o object) child(key string) object {
 	return nil
 }
 
+// children reads all embedded objects of a property.
+func (o object) children(key string) []object {
+	var out []object
+	for _, raw := range o.list(key) {
+		if c := parseObject(raw); c != nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // kind is the object's type without prefix; of several the first that known accepts, else the first.
 func (o object) kind(known func(string) bool) string {
 	first := ""
 	for _, raw := range o.list("type") {
-		var s string
-		if json.Unmarshal(raw, &s) != nil {
+		s, ok := stringOf(raw)
+		if !ok {
 			continue
 		}
 		s = strings.TrimPrefix(strings.TrimPrefix(s, "as:"), activityStreams+"#")
@@ -265,6 +286,9 @@ type inLanguage struct{ language, text string }
 // languages reads a language map in the order in which it was written: its author put the main language first.
 func (o object) languages(key string) []inLanguage {
 	var out []inLanguage
+	if o[key] == nil {
+		return nil
+	}
 	d := json.NewDecoder(bytes.NewReader(o[key]))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil
@@ -312,6 +336,14 @@ type Activity struct {
 	Raw    []byte      // kept and forwarded as they are
 	top    object
 	inner  object // the object when it is embedded
+	parts  []part // what the property object holds: several, in rare cases
+}
+
+// part is one value of an activity's object: an id alone, or an embedded object.
+type part struct {
+	raw    json.RawMessage
+	id     storage.IRI
+	object object // nil when it is an id alone
 }
 
 // parseActivity reads an activity. The error is a 400: what is missing or ambiguous.
@@ -323,7 +355,20 @@ func parseActivity(raw []byte) (*Activity, error) {
 	if types := top.list("type"); len(types) != 1 {
 		return nil, problem(400, "type", "an activity has exactly one type, not %d", len(types))
 	}
-	a := &Activity{Raw: raw, top: top, Type: top.kind(nil), ID: storage.IRI(top.str("id")), Object: top.iri("object"), inner: top.child("object")}
+	a := &Activity{Raw: raw, top: top, Type: top.kind(nil), ID: storage.IRI(top.str("id"))}
+	for _, raw := range top.list("object") {
+		p := part{raw: raw, object: parseObject(raw)}
+		if p.id = p.object.id(); p.object == nil {
+			p.id = iriOf(raw)
+		}
+		a.parts = append(a.parts, p)
+		if a.Object == "" {
+			a.Object = p.id
+		}
+		if a.inner == nil {
+			a.inner = p.object
+		}
+	}
 	if a.Type == "" {
 		return nil, problem(400, "type", "the activity has no type")
 	}

@@ -13,9 +13,18 @@ type Snapshot struct {
 	Outcomes   map[ID]Outcome // of ids that are no transfer
 	Settled    map[ID]ID      // settles key -> the live transfer that has it
 
-	// Due holds each pending transfer of these currencies that expires at most Slack after the instant of Apply, sorted by Expires and Seq.
+	// Due holds each pending transfer of these currencies that expires until DueUntil, sorted by Expires and Seq; one too many does no harm.
 	// They are expired before anything else happens, so that no result depends on when somebody looked.
 	Due []Transfer
+}
+
+// DueUntil is the instant until which an Apply at the instant has to know what expires. Times never go back: where the clock did, the
+// last entry counts (F12), and each entry may be a nanosecond later than the one before.
+func (s *Snapshot) DueUntil(at Instant) Instant {
+	for _, c := range s.Currencies {
+		at = max(at, c.Last)
+	}
+	return at + Instant(Slack)
 }
 
 // Outcome is what came of a command id, for ever.
@@ -58,13 +67,16 @@ type KeySet struct {
 	Settles    []ID
 }
 
-// Keys is what Apply needs to know about gs. A store loads in this order: IDs and Settles; WantAccounts; WantCurrencies; Due of those;
-// and WantAccounts again, for what the dues and the levies added.
+// Keys is what Apply needs to know about gs. A store loads in this order: IDs and Settles; the transfers that have the Settles, which may
+// be of another currency and due; WantAccounts; WantCurrencies; WantIDs; Due of those currencies; and WantAccounts again, for what the dues and
+// the levies added.
 func Keys(gs []Group) KeySet {
 	var k KeySet
 	for _, g := range gs {
 		for _, c := range g {
 			switch c := c.(type) {
+			default: // nothing that Apply would look at
+				continue
 			case OpenCurrency:
 				k.Currencies = append(k.Currencies, c.Currency.ID)
 			case SetRules:
@@ -86,17 +98,15 @@ func Keys(gs []Group) KeySet {
 					k.Settles = append(k.Settles, c.Settles)
 				}
 			case Post:
-				k.IDs = append(k.IDs, c.Pending, LevyID(c.Pending))
+				k.IDs = append(k.IDs, c.Pending, LevyID(c.Pending), LevyID(c.ID))
 			case Void:
-				k.IDs = append(k.IDs, c.Pending, LevyID(c.Pending))
+				k.IDs = append(k.IDs, c.Pending, LevyID(c.Pending), LevyID(c.ID))
 			case Refund:
 				k.IDs = append(k.IDs, c.Original)
 			case Abort:
 				k.Currencies, k.IDs = append(k.Currencies, c.Currency), append(k.IDs, c.Target)
 			case Note:
 				k.Currencies = append(k.Currencies, c.Currency)
-			case nil:
-				continue
 			}
 			k.IDs = append(k.IDs, c.id())
 		}
@@ -133,6 +143,29 @@ func (s *Snapshot) WantCurrencies(k KeySet) []ID {
 	return sorted(ids)
 }
 
+// WantIDs is what has to be looked for, like Keys.IDs, where payments bring levies along: the levies' own ids, which somebody may have
+// used for something else. It is nil where no currency of s has a levy and none of gs gives it one.
+func (s *Snapshot) WantIDs(gs []Group) []ID {
+	levied := false
+	for _, c := range s.Currencies {
+		levied = levied || !c.Rules.Levy.To.IsZero()
+	}
+	var ids []ID
+	for _, g := range gs {
+		for _, c := range g {
+			switch c := c.(type) {
+			case SetRules:
+				levied = levied || !c.Rules.Levy.To.IsZero()
+			case Pay:
+				if levied && c.Code == Payment {
+					ids = append(ids, LevyID(c.ID))
+				}
+			}
+		}
+	}
+	return sorted(ids)
+}
+
 func sorted(ids []ID) []ID {
 	slices.SortFunc(ids, compareID)
 	return slices.Compact(ids)
@@ -151,7 +184,7 @@ func Apply(s *Snapshot, at Instant, gs []Group) (Delta, []Result) {
 	r := newRun(s, at, n)
 	results := make([]Result, len(gs))
 	for i, g := range gs {
-		r.sweep(len(s.Due))
+		r.sweep(len(r.due))
 		results[i] = r.group(g)
 	}
 	return r.delta(), results
@@ -159,7 +192,7 @@ func Apply(s *Snapshot, at Instant, gs []Group) (Delta, []Result) {
 
 // Expire ends at most limit pending transfers that are due at the instant, in the order of their expiry and seq.
 func Expire(s *Snapshot, at Instant, limit int) Delta {
-	r := newRun(s, at, min(limit, len(s.Due)))
+	r := newRun(s, at, max(0, min(limit, len(s.Due))))
 	r.sweep(limit)
 	return r.delta()
 }
@@ -169,104 +202,67 @@ type run struct {
 	s  *Snapshot
 	at Instant
 
-	currencies []work[Currency]
-	accounts   []work[Account]
-	transfers  []work[Transfer]
-	curIndex   map[ID]int
-	accIndex   map[ID]int
-	trIndex    map[ID]int
+	currencies shelf[Currency]
+	accounts   shelf[Account]
+	transfers  shelf[Transfer]
 	outcomes   []Outcome
-	outIndex   map[ID]int
+	outIndex   map[ID]int32
 	settled    map[ID]ID // over s.Settled; zero: free again
 	entries    []Entry
-	due        int // of s.Due, done
+	due        []*Transfer // of s.Due, not done
+	latest     Instant     // no currency has a later next entry
 
-	gid  ID       // of the group at work, when it has several entries
-	keep bool     // keep the trail: the group may have to be undone
-	past []func() // undoes, last first
+	gid     ID      // of the group at work, when it has several entries
+	keep    bool    // the group may have to be undone
+	unclaim []claim // settles keys as they were before the group at work, last first
 }
 
-// work is a copy and whether it was changed.
-type work[T any] struct {
-	v     T
-	dirty bool
+// claim is a settles key and the live transfer that has it, if it was looked at before.
+type claim struct {
+	key, id ID
+	known   bool
 }
 
 func newRun(s *Snapshot, at Instant, n int) *run {
-	return &run{
-		s: s, at: at,
-		curIndex: make(map[ID]int), accIndex: make(map[ID]int, min(2*n, len(s.Accounts))), trIndex: make(map[ID]int, n), outIndex: make(map[ID]int),
-		accounts: make([]work[Account], 0, min(2*n, len(s.Accounts))), transfers: make([]work[Transfer], 0, n), entries: make([]Entry, 0, n),
+	r := &run{
+		s: s, at: at, latest: at,
+		currencies: newShelf(s.Currencies, min(n, len(s.Currencies), fewCopies)),
+		accounts:   newShelf(s.Accounts, min(2*n, len(s.Accounts))),
+		transfers:  newShelf(s.Transfers, n),
+		entries:    make([]Entry, 0, n),
 	}
+	if len(s.Due) == 0 || !r.sane() {
+		return r
+	}
+	for _, c := range s.Currencies {
+		r.latest = max(r.latest, c.Last+1)
+	}
+	for i := range s.Due {
+		r.due = append(r.due, &s.Due[i])
+	}
+	return r
 }
+
+// sane says that the instant is one that a clock could give.
+func (r *run) sane() bool { return r.at > 0 && r.at < maxInstant }
 
 func (r *run) delta() Delta {
-	d := Delta{Outcomes: r.outcomes, Entries: r.entries}
-	d.Currencies = changed(r.currencies)
-	d.Accounts = changed(r.accounts)
-	d.Transfers = changed(r.transfers)
-	return d
+	return Delta{Currencies: r.currencies.changed(), Accounts: r.accounts.changed(), Transfers: r.transfers.changed(), Outcomes: r.outcomes, Entries: r.entries}
 }
 
-func changed[T any](ws []work[T]) []T {
-	out := make([]T, 0, len(ws))
-	for i := range ws {
-		if ws[i].dirty {
-			out = append(out, ws[i].v)
-		}
-	}
-	return out
-}
+// The lookups give a place; -1: it does not exist.
 
-// The lookups give an index, because the slices grow; -1: it does not exist.
-
-func (r *run) currency(id ID) int { return find(id, r.curIndex, &r.currencies, r.s.Currencies) }
-func (r *run) account(id ID) int  { return find(id, r.accIndex, &r.accounts, r.s.Accounts) }
-
-func (r *run) transfer(id ID) int {
-	return find(id, r.trIndex, &r.transfers, r.s.Transfers)
-}
-
-func find[T any](id ID, index map[ID]int, ws *[]work[T], stored map[ID]T) int {
-	if i, ok := index[id]; ok {
-		return i
-	}
-	v, ok := stored[id]
-	if !ok {
-		return -1
-	}
-	*ws = append(*ws, work[T]{v: v})
-	index[id] = len(*ws) - 1
-	return len(*ws) - 1
-}
-
-// change gives the copy at i for writing.
-func change[T any](r *run, ws *[]work[T], i int) *T {
-	if r.keep {
-		old := (*ws)[i]
-		r.past = append(r.past, func() { (*ws)[i] = old })
-	}
-	(*ws)[i].dirty = true
-	return &(*ws)[i].v
-}
-
-// create adds what did not exist. Undone, it is out of the index and not dirty: nobody finds it again.
-func create[T any](r *run, id ID, index map[ID]int, ws *[]work[T], v T) {
-	i := len(*ws)
-	if r.keep {
-		r.past = append(r.past, func() { delete(index, id); (*ws)[i].dirty = false })
-	}
-	*ws = append(*ws, work[T]{v: v, dirty: true})
-	index[id] = i
-}
+func (r *run) currency(id ID) int { return r.currencies.find(id) }
+func (r *run) account(id ID) int  { return r.accounts.find(id) }
+func (r *run) transfer(id ID) int { return r.transfers.find(id) }
 
 // remember notes what came of an id that is no transfer.
 func (r *run) remember(o Outcome) {
-	if r.keep {
-		r.past = append(r.past, func() { delete(r.outIndex, o.ID); r.outcomes = r.outcomes[:len(r.outcomes)-1] })
+	if r.outIndex == nil {
+		r.outIndex = make(map[ID]int32)
 	}
 	r.outcomes = append(r.outcomes, o)
-	r.outIndex[o.ID] = len(r.outcomes) - 1
+	r.outIndex[o.ID] = int32(len(r.outcomes) - 1)
 }
 
 // settle notes which live transfer has a settles key; zero: none.
@@ -278,12 +274,8 @@ func (r *run) settle(key, id ID) {
 		r.settled = make(map[ID]ID)
 	}
 	if r.keep {
-		old, was := r.settled[key]
-		r.past = append(r.past, func() {
-			if r.settled[key] = old; !was {
-				delete(r.settled, key)
-			}
-		})
+		old, known := r.settled[key]
+		r.unclaim = append(r.unclaim, claim{key, old, known})
 	}
 	r.settled[key] = id
 }
@@ -296,18 +288,35 @@ func (r *run) isSettled(key ID) bool {
 	return !id.IsZero()
 }
 
-// undo takes the group at work back, last change first.
-func (r *run) undo(entries int) {
-	for i := len(r.past) - 1; i >= 0; i-- {
-		r.past[i]()
+// undo takes the group at work back: what it did to each shelf, and what it added since there were so many entries and outcomes.
+func (r *run) undo(entries, outcomes int) {
+	r.currencies.undo()
+	r.accounts.undo()
+	r.transfers.undo()
+	for i := len(r.unclaim) - 1; i >= 0; i-- {
+		c := r.unclaim[i]
+		if r.settled[c.key] = c.id; !c.known {
+			delete(r.settled, c.key)
+		}
 	}
-	r.entries = r.entries[:entries]
+	for _, o := range r.outcomes[outcomes:] {
+		delete(r.outIndex, o.ID)
+	}
+	r.outcomes, r.entries = r.outcomes[:outcomes], r.entries[:entries]
+}
+
+// begin begins a group.
+func (r *run) begin(id ID, keep bool) {
+	r.gid, r.keep, r.unclaim = id, keep, r.unclaim[:0]
+	r.currencies.begin()
+	r.accounts.begin()
+	r.transfers.begin()
 }
 
 // outcome is what came of an id before.
 func (r *run) outcome(id ID) (Outcome, bool) {
 	if i := r.transfer(id); i >= 0 {
-		t := &r.transfers[i].v
+		t := &r.transfers.v[i]
 		return Outcome{ID: id, Digest: t.Digest, Code: OKCreated, Seq: t.Seq, At: t.At}, true
 	}
 	if i, ok := r.outIndex[id]; ok {
@@ -319,7 +328,7 @@ func (r *run) outcome(id ID) (Outcome, bool) {
 
 // group runs one group: first whether any of it was seen before, then command by command.
 func (r *run) group(g Group) Result {
-	if len(g) == 0 || r.at <= 0 || r.at >= maxInstant {
+	if len(g) == 0 || !r.sane() {
 		return Result{Code: Malformed}
 	}
 	var (
@@ -334,10 +343,7 @@ func (r *run) group(g Group) Result {
 		done, digest = make([]bool, len(g)), make([]Digest, len(g))
 	}
 	for i, c := range g {
-		if c == nil || !c.id().Valid() {
-			return Result{Code: Malformed, Index: i}
-		}
-		if _, internal := c.(expire); internal {
+		if !known(c) || !c.id().Valid() {
 			return Result{Code: Malformed, Index: i}
 		}
 		digest[i] = DigestOf(c)
@@ -361,27 +367,29 @@ func (r *run) group(g Group) Result {
 		return answer
 	}
 
-	r.gid, r.keep, r.past = ID{}, len(g) > 1, r.past[:0]
-	if len(g) > 1 {
+	if r.begin(ID{}, len(g) > 1); len(g) > 1 {
 		r.gid = g[0].id()
 	}
-	entries := len(r.entries)
+	entries, outcomes := len(r.entries), len(r.outcomes)
 	for i, c := range g {
 		if done[i] {
 			continue
 		}
 		code := Malformed // the same id twice in a group
-		if _, twice := r.outcome(c.id()); !twice {
+		if len(g) == 1 || !r.taken(c.id()) {
 			code = r.do(c, digest[i])
 		}
 		if code == OKCreated {
 			continue
 		}
-		r.undo(entries)
+		r.undo(entries, outcomes)
 		if r.keep = false; code.Durable() {
 			r.remember(Outcome{ID: c.id(), Digest: digest[i], Code: code})
 		}
 		return Result{Code: code, Index: i}
+	}
+	if done[0] { // the first command was there before: asked again, the answer is the same
+		return Result{Code: OKCreated, Seq: answer.Seq, At: answer.At}
 	}
 	first := &r.entries[entries]
 	return Result{Code: OKCreated, Seq: first.Seq, At: first.At}
@@ -390,14 +398,23 @@ func (r *run) group(g Group) Result {
 // maxInstant leaves room for timeouts and for a nanosecond per entry: the year 2116.
 const maxInstant Instant = 1 << 62
 
+// known says that c is one of the commands that others may give: neither nil, nor a pointer, nor something around one, nor an expiry.
+func known(c Command) bool {
+	switch c.(type) {
+	case Pay, Post, Void, Refund, Abort, OpenAccount, SetLimits, SetFlags, Rebind, SetRules, Note, OpenCurrency:
+		return true
+	}
+	return false
+}
+
 // do runs one command that was never seen.
-func (r *run) do(c Command, digest Digest) ResultCode {
-	switch c := c.(type) {
+func (r *run) do(cmd Command, digest Digest) ResultCode {
+	switch c := cmd.(type) {
 	case Pay:
 		if c.Code == LevyCode || c.Code == RefundCode {
 			return Malformed
 		}
-		return r.pay(c, c, digest)
+		return r.pay(&c, cmd, digest)
 	case Post:
 		return r.post(c, digest)
 	case Void:
@@ -425,14 +442,24 @@ func (r *run) do(c Command, digest Digest) ResultCode {
 }
 
 // now is the time of the next entry in the currency at ci.
-func (r *run) now(ci int) Instant { return max(r.at, r.currencies[ci].v.Last+1) }
+func (r *run) now(ci int) Instant { return max(r.at, r.currencies.v[ci].Last+1) }
+
+// last is the time of a currency's last entry. It does not touch the currency: what is not changed has no place in the delta.
+func (r *run) last(id ID) (Instant, bool) {
+	if i := r.currencies.place(id); i >= 0 {
+		return r.currencies.v[i].Last, true
+	}
+	c, ok := r.s.Currencies[id]
+	return c.Last, ok
+}
 
 // enter appends an entry to the book at ci and gives its place.
 func (r *run) enter(ci int, e Entry) (Seq, Instant) {
 	at := r.now(ci)
-	c := change(r, &r.currencies, ci)
+	c := r.currencies.change(ci, r.keep)
 	e.Currency, e.Seq, e.At, e.Group = c.IRI, c.Next, at, r.gid
 	c.Next, c.Last = c.Next+1, at
+	r.latest = max(r.latest, at+1)
 	r.entries = append(r.entries, e)
 	return e.Seq, e.At
 }
@@ -445,7 +472,7 @@ func (r *run) record(ci int, e Entry, digest Digest) ResultCode {
 }
 
 // pay makes a transfer of p; cmd is the same, as it came.
-func (r *run) pay(p Pay, cmd Command, digest Digest) ResultCode {
+func (r *run) pay(p *Pay, cmd Command, digest Digest) ResultCode {
 	if p.Code > Share || p.Amount < 0 || !p.Currency.Valid() || !p.Debit.Valid() || !p.Credit.Valid() || p.EffectiveAt < 0 ||
 		p.Pending && (p.Timeout < MinTimeout || p.Timeout > MaxTimeout) || !p.Pending && p.Timeout != 0 {
 		return Malformed
@@ -454,10 +481,10 @@ func (r *run) pay(p Pay, cmd Command, digest Digest) ResultCode {
 	if ci < 0 {
 		return CurrencyNotFound
 	}
-	cur, now := &r.currencies[ci].v, r.now(ci)
+	cur, now := &r.currencies.v[ci], r.now(ci)
 	di, ri := r.account(p.Debit), r.account(p.Credit) // before the pointers: a lookup may move the slice
 	if p.EffectiveAt != 0 && (p.EffectiveAt > now || p.EffectiveAt < now-Instant(MaxEffectiveAge) ||
-		di >= 0 && p.EffectiveAt < r.accounts[di].v.OpenedAt || ri >= 0 && p.EffectiveAt < r.accounts[ri].v.OpenedAt) {
+		di >= 0 && p.EffectiveAt < r.accounts.v[di].OpenedAt || ri >= 0 && p.EffectiveAt < r.accounts.v[ri].OpenedAt) {
 		return Malformed
 	}
 	if p.Code == Issue && (cur.Issuer.IsZero() || p.Debit != cur.Issuer) || p.Code == Redeem && (cur.Issuer.IsZero() || p.Credit != cur.Issuer) {
@@ -477,14 +504,17 @@ func (r *run) pay(p Pay, cmd Command, digest Digest) ResultCode {
 	switch {
 	case !p.Settles.IsZero() && r.isSettled(p.Settles):
 		return AlreadySettled
-	case p.Pending && r.accounts[di].v.PendingCount >= cur.Rules.MaxPending:
+	case p.Pending && r.accounts.v[di].PendingCount >= cur.Rules.MaxPending:
 		return TooManyPending
 	}
 	if code := r.room(di, ri, p.Amount); code != OKCreated {
 		return code
 	}
-	levy, levied := cur.levy(&p)
+	levy, levied := cur.levy(p)
 	if levied {
+		if r.taken(levy.ID) {
+			return ExistsWithDifferent
+		}
 		r.together(p.ID)
 	}
 	t := Transfer{ID: p.ID, Currency: p.Currency, Debit: p.Debit, Credit: p.Credit, Amount: p.Amount, Code: p.Code, State: Pending, Held: p.Pending,
@@ -494,10 +524,11 @@ func (r *run) pay(p Pay, cmd Command, digest Digest) ResultCode {
 	}
 	r.make(ci, di, ri, t, cmd)
 	r.settle(p.Settles, p.ID)
-	if levied {
-		return r.pay(levy, levy, DigestOf(levy))
+	if !levied {
+		return OKCreated
 	}
-	return OKCreated
+	beside := Command(levy)
+	return r.pay(&levy, beside, DigestOf(beside))
 }
 
 // parties says whether the account at di may give to the one at ri at all.
@@ -508,7 +539,7 @@ func (r *run) parties(ci, di, ri int) ResultCode {
 	case ri < 0:
 		return CreditAccountNotFound
 	}
-	d, c, id := &r.accounts[di].v, &r.accounts[ri].v, r.currencies[ci].v.ID
+	d, c, id := &r.accounts.v[di], &r.accounts.v[ri], r.currencies.v[ci].ID
 	switch {
 	case d.Currency != id, c.Currency != id:
 		return CurrencyMismatch
@@ -524,7 +555,7 @@ func (r *run) parties(ci, di, ri int) ResultCode {
 
 // room says whether the limits leave room for amount. What is pending counts against both: as spent, and as received.
 func (r *run) room(di, ri int, amount Amount) ResultCode {
-	d, c, n := &r.accounts[di].v, &r.accounts[ri].v, int64(amount)
+	d, c, n := &r.accounts.v[di], &r.accounts.v[ri], int64(amount)
 	switch {
 	// The counters of a side never sum above MaxCounter, so that no balance and no check below can overflow.
 	case n > MaxCounter-d.DebitsPosted-d.DebitsPending, n > MaxCounter-c.CreditsPosted-c.CreditsPending:
@@ -539,7 +570,7 @@ func (r *run) room(di, ri int, amount Amount) ResultCode {
 
 // make adds a transfer for which there is room, held if it was asked for so, else posted at once.
 func (r *run) make(ci, di, ri int, t Transfer, cmd Command) {
-	d, c, n := change(r, &r.accounts, di), change(r, &r.accounts, ri), int64(t.Amount)
+	d, c, n := r.accounts.change(di, r.keep), r.accounts.change(ri, r.keep), int64(t.Amount)
 	if t.Held {
 		d.DebitsPending += n
 		c.CreditsPending += n
@@ -553,15 +584,22 @@ func (r *run) make(ci, di, ri int, t Transfer, cmd Command) {
 	if !t.Held {
 		t.ResolvedAt = t.At
 	}
-	create(r, t.ID, r.trIndex, &r.transfers, t)
+	r.transfers.create(t.ID, t, r.keep)
+}
+
+// taken says that an id is in use, or given up.
+func (r *run) taken(id ID) bool {
+	_, taken := r.outcome(id)
+	return taken
 }
 
 // held finds the transfer that a Post or Void names; code says why it cannot be ended, if it cannot. A missing one has ti < 0.
+// A levy is missing too: it ends with its payment, and no other way.
 func (r *run) held(id ID) (ti, ci, di, ri int, code ResultCode) {
-	if ti = r.transfer(id); ti < 0 {
+	if ti = r.transfer(id); ti < 0 || r.transfers.v[ti].Code == LevyCode {
 		return -1, 0, 0, 0, PendingNotFound
 	}
-	t := r.transfers[ti].v
+	t := r.transfers.v[ti]
 	ci, di, ri = r.currency(t.Currency), r.account(t.Debit), r.account(t.Credit)
 	if ci < 0 || di < 0 || ri < 0 { // the snapshot lacks what it wants
 		return -1, 0, 0, 0, PendingNotFound
@@ -583,11 +621,14 @@ func (r *run) post(p Post, digest Digest) ResultCode {
 	if p.Amount < 0 || !p.Pending.Valid() {
 		return Malformed
 	}
+	if p.Amount > MaxAmount {
+		return AmountTooLarge
+	}
 	ti, ci, di, ri, code := r.held(p.Pending)
 	if ti < 0 {
 		return code
 	}
-	if p.Amount == 0 && r.currencies[ci].v.Kind != Gift {
+	if p.Amount == 0 && r.currencies.v[ci].Kind != Gift {
 		return AmountZero
 	}
 	if blocked := r.parties(ci, di, ri); blocked != OKCreated {
@@ -596,33 +637,36 @@ func (r *run) post(p Post, digest Digest) ResultCode {
 	if code != OKCreated {
 		return code
 	}
-	t, amount := r.transfers[ti].v, p.Amount
+	t, amount := r.transfers.v[ti], p.Amount
 	if amount == All {
 		amount = t.Amount
 	}
 	if amount > t.Amount {
 		return ExceedsPendingAmount
 	}
-	li := r.transfer(LevyID(t.ID))
-	if li >= 0 && r.transfers[li].v.State == Pending {
-		r.together(p.ID)
-	}
-	r.resolve(ti, ci, di, ri, Posted, amount, p, digest)
-	if li < 0 || r.transfers[li].v.State != Pending {
+	li := r.levyOf(t.ID)
+	if li < 0 {
+		r.resolve(ti, ci, di, ri, Posted, amount, p, digest)
 		return OKCreated
 	}
 	// The levy was fixed with the payment; of a part, its part is due, rounded down (F43, F44).
-	l := r.transfers[li].v
-	share := Amount(0)
-	if t.Amount > 0 {
-		share = part(l.Amount, uint64(amount), uint64(t.Amount))
+	share := r.transfers.v[li].Amount
+	if amount < t.Amount {
+		share = part(share, uint64(amount), uint64(t.Amount))
 	}
-	if share == 0 {
-		v := Void{ID: LevyID(p.ID), Pending: l.ID}
-		return r.void(v, DigestOf(v))
+	if r.taken(LevyID(p.ID)) {
+		return ExistsWithDifferent
 	}
-	lp := Post{ID: LevyID(p.ID), Pending: l.ID, Amount: share}
-	return r.post(lp, DigestOf(lp))
+	if share > 0 {
+		di, ri := r.account(t.Debit), r.account(r.transfers.v[li].Credit)
+		if blocked := r.parties(ci, di, ri); blocked != OKCreated {
+			return blocked
+		}
+	}
+	r.together(p.ID)
+	r.resolve(ti, ci, di, ri, Posted, amount, p, digest)
+	r.endLevy(li, p.ID, share)
+	return OKCreated
 }
 
 func (r *run) void(v Void, digest Digest) ResultCode {
@@ -633,22 +677,49 @@ func (r *run) void(v Void, digest Digest) ResultCode {
 	if code != OKCreated {
 		return code
 	}
-	li := r.transfer(LevyID(v.Pending))
-	levied := li >= 0 && r.transfers[li].v.State == Pending
-	if levied {
-		r.together(v.ID)
+	li := r.levyOf(v.Pending)
+	if li < 0 {
+		r.resolve(ti, ci, di, ri, Voided, 0, v, digest)
+		return OKCreated
 	}
+	if r.taken(LevyID(v.ID)) {
+		return ExistsWithDifferent
+	}
+	r.together(v.ID)
 	r.resolve(ti, ci, di, ri, Voided, 0, v, digest)
-	if levied {
-		lv := Void{ID: LevyID(v.ID), Pending: r.transfers[li].v.ID}
-		return r.void(lv, DigestOf(lv))
-	}
+	r.endLevy(li, v.ID, 0)
 	return OKCreated
+}
+
+// levyOf finds the levy that is held beside a payment; -1: there is none.
+func (r *run) levyOf(id ID) int {
+	li := r.transfer(LevyID(id))
+	if li < 0 {
+		return -1
+	}
+	l := &r.transfers.v[li]
+	if l.Code != LevyCode || l.State != Pending || r.account(l.Debit) < 0 || r.account(l.Credit) < 0 {
+		return -1
+	}
+	return li
+}
+
+// endLevy ends a held levy beside the command by, which ended its payment: share of it moves.
+func (r *run) endLevy(li int, by ID, share Amount) {
+	l := r.transfers.v[li]
+	ci, di, ri := r.currency(l.Currency), r.account(l.Debit), r.account(l.Credit)
+	if share == 0 {
+		v := Void{ID: LevyID(by), Pending: l.ID}
+		r.resolve(li, ci, di, ri, Voided, 0, v, DigestOf(v))
+		return
+	}
+	p := Post{ID: LevyID(by), Pending: l.ID, Amount: share}
+	r.resolve(li, ci, di, ri, Posted, share, p, DigestOf(p))
 }
 
 // resolve ends a pending transfer: amount of it moves, the rest is released.
 func (r *run) resolve(ti, ci, di, ri int, state TransferState, amount Amount, cmd Command, digest Digest) {
-	t, d, c := change(r, &r.transfers, ti), change(r, &r.accounts, di), change(r, &r.accounts, ri)
+	t, d, c := r.transfers.change(ti, r.keep), r.accounts.change(di, r.keep), r.accounts.change(ri, r.keep)
 	d.DebitsPending -= int64(t.Amount)
 	c.CreditsPending -= int64(t.Amount)
 	d.PendingCount--
@@ -665,7 +736,7 @@ func (r *run) resolve(ti, ci, di, ri int, state TransferState, amount Amount, cm
 		return
 	}
 	r.record(ci, e, digest)
-	t.ResolvedAt = r.currencies[ci].v.Last
+	t.ResolvedAt = r.currencies.v[ci].Last
 }
 
 // together makes a group of a command that brings a second entry along.
@@ -675,22 +746,30 @@ func (r *run) together(id ID) {
 	}
 }
 
-// sweep expires at most limit of what is due before the next entry.
+// sweep expires at most limit of what is due before the next entry of its currency.
 func (r *run) sweep(limit int) {
+	if len(r.due) == 0 || r.due[0].Expires > r.latest {
+		return
+	}
 	r.gid, r.keep = ID{}, false
-	for ; limit > 0 && r.due < len(r.s.Due); limit-- {
-		d := &r.s.Due[r.due]
-		ci := r.currency(d.Currency)
-		if ci >= 0 && d.Expires > r.now(ci) {
-			return
+	kept := 0 // currencies differ in the time of their next entry
+	for i, d := range r.due {
+		if limit <= 0 || d.Expires > r.latest {
+			kept += copy(r.due[kept:], r.due[i:])
+			break
 		}
-		r.due++
+		if last, ok := r.last(d.Currency); ok && d.Expires > max(r.at, last+1) {
+			r.due[kept] = d
+			kept++
+			continue
+		}
+		limit--
 		if r.transfer(d.ID) < 0 {
-			r.transfers = append(r.transfers, work[Transfer]{v: *d})
-			r.trIndex[d.ID] = len(r.transfers) - 1
+			r.transfers.put(d.ID, *d)
 		}
 		r.expire(d.ID)
 	}
+	r.due = r.due[:kept]
 }
 
 // expire ends one transfer whose time has come, and says whether there was one.
@@ -699,7 +778,7 @@ func (r *run) expire(id ID) bool {
 	if ti < 0 {
 		return false
 	}
-	t := r.transfers[ti].v
+	t := r.transfers.v[ti]
 	ci, di, ri := r.currency(t.Currency), r.account(t.Debit), r.account(t.Credit)
 	if ci < 0 || di < 0 || ri < 0 || t.State != Pending || t.Expires > r.now(ci) {
 		return false
@@ -712,16 +791,19 @@ func (r *run) refund(f Refund, digest Digest) ResultCode {
 	if f.Amount < 0 || !f.Original.Valid() {
 		return Malformed
 	}
+	if f.Amount > MaxAmount {
+		return AmountTooLarge
+	}
 	oi := r.transfer(f.Original)
 	if oi < 0 {
 		return OriginalNotFound
 	}
-	o, amount := r.transfers[oi].v, f.Amount
+	o, amount := r.transfers.v[oi], f.Amount
 	ci, di, ri := r.currency(o.Currency), r.account(o.Credit), r.account(o.Debit)
 	if ci < 0 { // the snapshot lacks what it wants
 		return OriginalNotFound
 	}
-	gift := r.currencies[ci].v.Kind == Gift
+	gift := r.currencies.v[ci].Kind == Gift
 	if amount == 0 && !gift {
 		return AmountZero
 	}
@@ -743,7 +825,7 @@ func (r *run) refund(f Refund, digest Digest) ResultCode {
 	if code := r.room(di, ri, amount); code != OKCreated {
 		return code
 	}
-	change(r, &r.transfers, oi).Refunded += amount
+	r.transfers.change(oi, r.keep).Refunded += amount
 	r.make(ci, di, ri, Transfer{ID: f.ID, Currency: o.Currency, Debit: o.Credit, Credit: o.Debit, Amount: amount, Code: RefundCode,
 		RefundOf: o.ID, Digest: digest}, f)
 	return OKCreated
@@ -767,18 +849,18 @@ func (r *run) abort(a Abort, digest Digest) ResultCode {
 
 func (r *run) openCurrency(o OpenCurrency, digest Digest) ResultCode {
 	c := o.Currency
+	if r.currency(c.ID) >= 0 {
+		return ExistsWithDifferent
+	}
 	if c.IRI == "" || !plain(c.IRI) || c.ID != NewID("currency", c.IRI) || !validCode(c.Code) || c.Scale > 9 || c.Kind > Gift || c.Privacy > Public ||
 		c.Kind == Hours && c.Scale != 0 || c.Epoch != 0 || !c.Issuer.IsZero() || c.Next != 0 || c.Last != 0 ||
 		!c.Rules.Levy.To.IsZero() || !c.Rules.valid() {
 		return Malformed
 	}
-	if r.currency(c.ID) >= 0 {
-		return ExistsWithDifferent
-	}
 	if !c.Kind.lets(Member, c.Rules.Floor) {
 		return WrongCurrencyKind
 	}
-	create(r, c.ID, r.curIndex, &r.currencies, c)
+	r.currencies.create(c.ID, c, r.keep)
 	return r.record(r.currency(c.ID), Entry{Cmd: o}, digest)
 }
 
@@ -790,22 +872,25 @@ func (r *run) setRules(s SetRules, digest Digest) ResultCode {
 	switch {
 	case ci < 0:
 		return CurrencyNotFound
-	case !r.currencies[ci].v.Kind.lets(Member, s.Rules.Floor):
+	case !r.currencies.v[ci].Kind.lets(Member, s.Rules.Floor):
 		return WrongCurrencyKind
 	}
 	if to := s.Rules.Levy.To; !to.IsZero() {
 		switch ai := r.account(to); {
 		case ai < 0:
 			return AccountNotFound
-		case r.accounts[ai].v.Currency != s.Currency:
+		case r.accounts.v[ai].Currency != s.Currency:
 			return CurrencyMismatch
 		}
 	}
-	change(r, &r.currencies, ci).Rules = s.Rules
+	r.currencies.change(ci, r.keep).Rules = s.Rules
 	return r.record(ci, Entry{Cmd: s}, digest)
 }
 
 func (r *run) openAccount(o OpenAccount, digest Digest) ResultCode {
+	if r.account(o.Account) >= 0 {
+		return ExistsWithDifferent
+	}
 	if !o.Account.Valid() || o.Ref == "" || !plain(o.Ref) || !plain(o.Decision) || o.Role > Suspense || !ordered(o.Floor, o.Ceil) {
 		return Malformed
 	}
@@ -813,18 +898,15 @@ func (r *run) openAccount(o OpenAccount, digest Digest) ResultCode {
 	if ci < 0 {
 		return CurrencyNotFound
 	}
-	if r.account(o.Account) >= 0 {
-		return ExistsWithDifferent
-	}
-	k := r.currencies[ci].v.Kind
-	if !k.lets(o.Role, o.Floor) || o.Role == Issuer && !r.currencies[ci].v.Issuer.IsZero() {
+	k := r.currencies.v[ci].Kind
+	if !k.lets(o.Role, o.Floor) || o.Role == Issuer && !r.currencies.v[ci].Issuer.IsZero() {
 		return WrongCurrencyKind
 	}
 	if o.Role == Issuer {
-		change(r, &r.currencies, ci).Issuer = o.Account
+		r.currencies.change(ci, r.keep).Issuer = o.Account
 	}
-	create(r, o.Account, r.accIndex, &r.accounts, Account{ID: o.Account, Currency: o.Currency, Ref: o.Ref, Role: o.Role, Floor: o.Floor, Ceil: o.Ceil,
-		OpenedAt: r.now(ci), Version: 1})
+	r.accounts.create(o.Account, Account{ID: o.Account, Currency: o.Currency, Ref: o.Ref, Role: o.Role, Floor: o.Floor, Ceil: o.Ceil,
+		OpenedAt: r.now(ci), Version: 1}, r.keep)
 	return r.record(ci, Entry{Cmd: o}, digest)
 }
 
@@ -836,7 +918,7 @@ func (r *run) governed(id ID, decision string, ifVersion uint64) (ai, ci int, co
 	if ai = r.account(id); ai < 0 {
 		return 0, 0, AccountNotFound
 	}
-	a := &r.accounts[ai].v
+	a := &r.accounts.v[ai]
 	if ci = r.currency(a.Currency); ci < 0 {
 		return 0, 0, CurrencyNotFound
 	}
@@ -854,13 +936,13 @@ func (r *run) setLimits(s SetLimits, digest Digest) ResultCode {
 	if code != OKCreated && code != VersionMismatch {
 		return code
 	}
-	if i := r.account(s.Account); !r.kindOf(i).lets(r.accounts[i].v.Role, s.Floor) {
+	if i := r.account(s.Account); !r.kindOf(i).lets(r.accounts.v[i].Role, s.Floor) {
 		return WrongCurrencyKind
 	}
 	if code != OKCreated {
 		return code
 	}
-	a := change(r, &r.accounts, ai)
+	a := r.accounts.change(ai, r.keep)
 	a.Floor, a.Ceil, a.SoftFloor, a.SoftCeil = s.Floor, s.Ceil, s.SoftFloor, s.SoftCeil
 	a.Version++
 	return r.record(ci, Entry{Cmd: s}, digest)
@@ -868,7 +950,7 @@ func (r *run) setLimits(s SetLimits, digest Digest) ResultCode {
 
 // kindOf is the kind of the currency of the account at ai.
 func (r *run) kindOf(ai int) Kind {
-	return r.currencies[r.currency(r.accounts[ai].v.Currency)].v.Kind
+	return r.currencies.v[r.currency(r.accounts.v[ai].Currency)].Kind
 }
 
 func (r *run) setFlags(s SetFlags, digest Digest) ResultCode {
@@ -879,13 +961,13 @@ func (r *run) setFlags(s SetFlags, digest Digest) ResultCode {
 	if code != OKCreated && code != VersionMismatch {
 		return code
 	}
-	if a := &r.accounts[r.account(s.Account)].v; s.Flags&Closed != 0 && (a.Balance() != 0 || a.DebitsPending != 0 || a.CreditsPending != 0 || a.PendingCount != 0) {
+	if a := &r.accounts.v[r.account(s.Account)]; s.Flags&Closed != 0 && (a.Balance() != 0 || a.DebitsPending != 0 || a.CreditsPending != 0 || a.PendingCount != 0) {
 		return AccountNotEmpty
 	}
 	if code != OKCreated {
 		return code
 	}
-	a := change(r, &r.accounts, ai)
+	a := r.accounts.change(ai, r.keep)
 	a.Flags = s.Flags
 	a.Version++
 	return r.record(ci, Entry{Cmd: s}, digest)
@@ -899,10 +981,10 @@ func (r *run) rebind(b Rebind, digest Digest) ResultCode {
 	if code != OKCreated {
 		return code
 	}
-	if r.accounts[ai].v.Flags&Closed != 0 {
+	if r.accounts.v[ai].Flags&Closed != 0 {
 		return AccountClosed
 	}
-	a := change(r, &r.accounts, ai)
+	a := r.accounts.change(ai, r.keep)
 	a.Ref = b.NewRef
 	a.Version++
 	return r.record(ci, Entry{Cmd: b}, digest)
@@ -917,13 +999,24 @@ func (r *run) note(n Note, digest Digest) ResultCode {
 		return CurrencyNotFound
 	}
 	if n.Kind == NoteEpoch {
-		if r.currencies[ci].v.Epoch == 1<<32-1 {
+		if r.currencies.v[ci].Epoch >= maxEpoch {
 			return Overflow
 		}
-		change(r, &r.currencies, ci).Epoch++
+		at := r.now(ci)
+		c := r.currencies.change(ci, r.keep)
+		c.Epoch = NextEpoch(c.Epoch, at)
 	}
 	return r.record(ci, Entry{Cmd: n}, digest)
 }
+
+// NextEpoch is the epoch that a note opens at an instant, after the epoch was: the second of it. Counting from one would open the same epoch again
+// where one backup is restored twice, and two logs would have one name.
+func NextEpoch(was uint32, at Instant) uint32 {
+	return max(was+1, uint32(min(at/1e9, maxEpoch)))
+}
+
+// maxEpoch leaves room for proof.Origin, which counts from 1.
+const maxEpoch = 1<<32 - 2
 
 // lets says whether an account of role may have this floor in a currency of kind k.
 func (k Kind) lets(role Role, floor Bound) bool {

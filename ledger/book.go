@@ -14,19 +14,19 @@ import (
 // Book is the whole of some currencies in memory: what a store keeps, for replaying a log, for simulation and for tests.
 type Book struct {
 	Snapshot
-	holds holds   // pending, and some that are over
-	owed  []Entry // made by Replay, not seen in the log yet
+	holds map[ID]*holds // by currency: pending, and some that are over
+	owed  []Entry       // made by Replay, not seen in the log yet
 }
 
 // NewBook is an empty book.
 func NewBook() *Book {
-	return &Book{Snapshot: Snapshot{Currencies: map[ID]Currency{}, Accounts: map[ID]Account{}, Transfers: map[ID]Transfer{},
+	return &Book{holds: map[ID]*holds{}, Snapshot: Snapshot{Currencies: map[ID]Currency{}, Accounts: map[ID]Account{}, Transfers: map[ID]Transfer{},
 		Outcomes: map[ID]Outcome{}, Settled: map[ID]ID{}}}
 }
 
 // Apply is the function Apply on the whole book, and keeps what it did.
 func (b *Book) Apply(at Instant, gs ...Group) (Delta, []Result) {
-	b.Due = b.takeDue(at + Instant(Slack))
+	b.Due = b.takeDue(b.DueUntil(at))
 	d, results := Apply(&b.Snapshot, at, gs)
 	b.Merge(d)
 	b.giveBack()
@@ -35,19 +35,21 @@ func (b *Book) Apply(at Instant, gs ...Group) (Delta, []Result) {
 
 // Expire is the function Expire on the whole book, and keeps what it did.
 func (b *Book) Expire(at Instant, limit int) Delta {
-	b.Due = b.takeDue(at + Instant(Slack))
+	b.Due = b.takeDue(b.DueUntil(at))
 	d := Expire(&b.Snapshot, at, limit)
 	b.Merge(d)
 	b.giveBack()
 	return d
 }
 
-// takeDue takes the pending transfers that expire until the instant off the heap, in order.
+// takeDue takes the pending transfers that expire until the instant off the heaps, in order.
 func (b *Book) takeDue(until Instant) (due []Transfer) {
-	for len(b.holds) > 0 && b.holds[0].at <= until {
-		t := b.Transfers[heap.Pop(&b.holds).(hold).id]
-		if t.State == Pending {
-			due = append(due, t)
+	for _, h := range b.holds {
+		for len(*h) > 0 && (*h)[0].at <= until {
+			t := b.Transfers[heap.Pop(h).(hold).id]
+			if t.State == Pending {
+				due = append(due, t)
+			}
 		}
 	}
 	slices.SortFunc(due, compareDue)
@@ -57,10 +59,19 @@ func (b *Book) takeDue(until Instant) (due []Transfer) {
 func (b *Book) giveBack() {
 	for _, t := range b.Due {
 		if b.Transfers[t.ID].State == Pending {
-			heap.Push(&b.holds, hold{t.Expires, t.ID})
+			b.hold(t)
 		}
 	}
 	b.Due = nil
+}
+
+func (b *Book) hold(t Transfer) {
+	h := b.holds[t.Currency]
+	if h == nil {
+		h = new(holds)
+		b.holds[t.Currency] = h
+	}
+	heap.Push(h, hold{t.Expires, t.ID})
 }
 
 // Merge keeps what an Apply on this book did.
@@ -73,7 +84,7 @@ func (b *Book) Merge(d Delta) {
 	}
 	for _, t := range d.Transfers {
 		if _, known := b.Transfers[t.ID]; !known && t.State == Pending {
-			heap.Push(&b.holds, hold{t.Expires, t.ID})
+			b.hold(t)
 		}
 		b.Transfers[t.ID] = t
 		if t.Settles.IsZero() {
@@ -91,19 +102,23 @@ func (b *Book) Merge(d Delta) {
 }
 
 // Replay takes the next entry of a log and does again what it says. An error names what does not follow from the entries before it:
-// the log is not what an honest Apply would have written (I8).
+// the log is not what an honest Apply would have written (I8). Several currencies have a book each, or are replayed into one in the
+// order in which they were written, because a claim (Settles) may be paid in any of them.
 func (b *Book) Replay(e Entry) error {
-	if e.Cmd == nil {
+	_, expiry := e.Cmd.(expire)
+	if !expiry && !known(e.Cmd) {
 		return fmt.Errorf("entry %d has no command", e.Seq)
+	}
+	if e.At <= 0 || e.At >= maxInstant {
+		return fmt.Errorf("entry %d is at %d, which no clock gives", e.Seq, e.At)
 	}
 	if len(b.owed) > 0 {
 		want := b.owed[0]
 		b.owed = b.owed[1:]
 		return sameEntry(e, want)
 	}
-	_, expiry := e.Cmd.(expire)
 	if !expiry {
-		if err := b.noneOverdue(e.At); err != nil {
+		if err := b.noneOverdue(NewID("currency", e.Currency), e.At); err != nil {
 			return fmt.Errorf("entry %d: %w", e.Seq, err)
 		}
 	}
@@ -138,13 +153,14 @@ func (b *Book) Ended() error {
 	return fmt.Errorf("the log ends before entry %d, which belongs to entry %d", b.owed[0].Seq, b.owed[0].Seq-1)
 }
 
-// noneOverdue says that every hold was ended in its time.
-func (b *Book) noneOverdue(at Instant) error {
-	for len(b.holds) > 0 && b.holds[0].at <= at-Instant(Slack) {
-		if id := b.holds[0].id; b.Transfers[id].State == Pending {
+// noneOverdue says that every hold in the currency was ended in its time.
+func (b *Book) noneOverdue(currency ID, at Instant) error {
+	h := b.holds[currency]
+	for h != nil && len(*h) > 0 && (*h)[0].at <= at-Instant(Slack) {
+		if id := (*h)[0].id; b.Transfers[id].State == Pending {
 			return fmt.Errorf("transfer %s should have expired before", id)
 		}
-		heap.Pop(&b.holds)
+		heap.Pop(h)
 	}
 	return nil
 }

@@ -272,7 +272,7 @@ func ParseEntry(b []byte) (Entry, error) {
 		n.Body, _ = base64.StdEncoding.DecodeString(r.maybe("body"))
 		e.Cmd = n
 	default:
-		return Entry{}, fmt.Errorf("entry of unknown kind %q", clip(kind))
+		r.fail("kind", kind, "a kind of entry")
 	}
 	switch {
 	case r.err != nil:
@@ -324,7 +324,7 @@ func (r *reader) fail(key, v, want string) {
 
 func (r *reader) count(key string) uint64 {
 	v := r.text(key)
-	n, err := strconv.ParseUint(v, 10, 64)
+	n, err := strconv.ParseUint(v, 10, 63)
 	if err != nil {
 		r.fail(key, v, "a number")
 	}
@@ -345,7 +345,7 @@ func (r *reader) maybeCount(key string) uint64 {
 	if v == "" {
 		return 0
 	}
-	n, err := strconv.ParseUint(v, 10, 64)
+	n, err := strconv.ParseUint(v, 10, 63)
 	if err != nil {
 		r.fail(key, v, "a number")
 	}

@@ -3,6 +3,7 @@ package ledger
 import "fmt"
 
 // ResultCode is what came of a command. Where several apply, the first in the order below is the answer; that order is a promise.
+// A command that brings a levy along is judged first; what speaks against the levy comes after all that speaks against it.
 type ResultCode uint8
 
 // The codes, in order of precedence.
@@ -10,7 +11,7 @@ const (
 	OKCreated ResultCode = iota // it happened now
 	OKExists                    // it happened before, exactly so
 
-	ExistsWithDifferent // the id was used for something else
+	ExistsWithDifferent // the id, or what it would open, was used for something else
 	IDAlreadyFailed     // the id failed before; Cause says why
 	IDAborted           // the id will never exist, by an Abort
 	Malformed           // not a command that could ever be accepted as it is
@@ -79,7 +80,7 @@ type Result struct {
 	Code  ResultCode
 	Cause ResultCode // with IDAlreadyFailed: what it failed of
 	Index int        // with a failure: which command of the group
-	Seq   Seq        // with OK: of the group's first entry
+	Seq   Seq        // with OK: of the entry of the group's first command
 	At    Instant    // with OK: of that entry
 }
 

@@ -23,14 +23,13 @@ type Activity struct {
 
 // SaveActivity records an activity. fresh is false when this actor sent this id before, and nothing is changed.
 func (db *DB) SaveActivity(ctx context.Context, a *Activity) (fresh bool, err error) {
-	err = db.Transaction(ctx, func(tx *DB) error {
+	err = db.Transaction(ctx, func(tx *DB) (err error) {
 		if a.ID == 0 {
 			a.ID = tx.NewID()
 		}
 		a.SeenAt = tx.Now().UTC()
-		r := tx.q(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "iri"}, {Name: "actor_iri"}, {Name: "digest"}}, DoNothing: true}).Create(a)
-		fresh = r.RowsAffected == 1
-		return translate(r.Error)
+		fresh, err = tx.insert(ctx, a, "iri, actor_iri, digest")
+		return err
 	})
 	return fresh, err
 }
@@ -71,6 +70,6 @@ func (db *DB) SaveTombstone(ctx context.Context, iri, actor IRI) error {
 // Tombstoned reports whether actor deleted iri before.
 func (db *DB) Tombstoned(ctx context.Context, iri, actor IRI) (bool, error) {
 	var n int64
-	err := scan(db.q(ctx).Raw("SELECT count(*) FROM tombstones WHERE iri = ? AND actor_iri = ?", iri, actor), &n)
+	err := db.one(ctx, "SELECT count(*) FROM tombstones WHERE iri = ? AND actor_iri = ?", []any{iri, actor}, &n)
 	return n > 0, err
 }

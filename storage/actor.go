@@ -82,10 +82,10 @@ func (db *DB) ActorByIRI(ctx context.Context, iri IRI) (*Actor, error) {
 // ErrNotFound also for who is deleted, for the node itself, and where one of both blocks the other.
 func (db *DB) LocalReader(ctx context.Context, iri IRI, speaker ID) (*Actor, error) {
 	a := &Actor{IRI: iri}
-	return a, scan(db.q(ctx).Raw(`SELECT id, username, url FROM actors
+	return a, db.one(ctx, `SELECT id, username, url FROM actors
 		WHERE iri = ? AND domain = '' AND deleted_at IS NULL AND type <> 'Application' AND type <> 'Service'
 		AND NOT EXISTS (SELECT 1 FROM blocks WHERE actor_id = actors.id AND target_id = ?)
-		AND NOT EXISTS (SELECT 1 FROM blocks WHERE actor_id = ? AND target_id = actors.id)`, iri, speaker, speaker), &a.ID, &a.Username, &a.URL)
+		AND NOT EXISTS (SELECT 1 FROM blocks WHERE actor_id = ? AND target_id = actors.id)`, []any{iri, speaker, speaker}, &a.ID, &a.Username, &a.URL)
 }
 
 // ActorByID finds an actor by the id of its row, or ErrNotFound.

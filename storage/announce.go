@@ -53,3 +53,16 @@ func (db *DB) BoostsOf(ctx context.Context, post ID, p Page) ([]Post, error) {
 	var ps []Post
 	return ps, translate(p.of(db.q(ctx).Where("boost_of_id = ?", post)).Find(&ps).Error)
 }
+
+// LocalBoostsOf lists the boosts of a post by actors of this node, oldest first.
+func (db *DB) LocalBoostsOf(ctx context.Context, post ID) ([]Post, error) {
+	var ps []Post
+	return ps, translate(db.q(ctx).Where("boost_of_id = ? AND actor_id IN (SELECT id FROM actors WHERE domain = '' AND deleted_at IS NULL)", post).Order("id").Find(&ps).Error)
+}
+
+// BoostedHere lists the posts of an actor that actors of this node share, oldest first.
+func (db *DB) BoostedHere(ctx context.Context, actor ID) ([]Post, error) {
+	var ps []Post
+	return ps, translate(db.q(ctx).Where(`actor_id = ? AND deleted_at IS NULL AND id IN (SELECT b.boost_of_id FROM posts b
+		JOIN actors a ON a.id = b.actor_id WHERE b.boost_of_id IS NOT NULL AND a.domain = '' AND a.deleted_at IS NULL)`, actor).Order("id").Find(&ps).Error)
+}

@@ -61,6 +61,15 @@ func Check(ctx context.Context, db *DB) error {
 	case err != nil:
 		return err
 	}
+	books, err := db.Currencies(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range books {
+		if _, err := db.Verify(ctx, c); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -58,7 +58,7 @@ func (db *DB) DeleteBlock(ctx context.Context, id ID) error {
 // Blocked reports whether either of two actors blocks the other.
 func (db *DB) Blocked(ctx context.Context, a, b ID) (bool, error) {
 	var n int64
-	err := scan(db.q(ctx).Raw("SELECT count(*) FROM blocks WHERE actor_id = ? AND target_id = ? OR actor_id = ? AND target_id = ?", a, b, b, a), &n)
+	err := db.one(ctx, "SELECT count(*) FROM blocks WHERE actor_id = ? AND target_id = ? OR actor_id = ? AND target_id = ?", []any{a, b, b, a}, &n)
 	return n > 0, err
 }
 
@@ -68,17 +68,13 @@ func (db *DB) Blocks(ctx context.Context, actor ID, p Page) ([]Block, error) {
 	return bs, translate(p.of(db.q(ctx).Where("actor_id = ?", actor)).Find(&bs).Error)
 }
 
-// Deaf lists which of the actors listeners do not want to hear of the actor speaker: they block or mute her, or she blocks them.
-func (db *DB) Deaf(ctx context.Context, listeners []ID, speaker ID) ([]ID, error) {
-	if len(listeners) == 0 {
-		return nil, nil
-	}
-	listeners = padded(listeners)
-	var ids []ID
-	return ids, translate(db.q(ctx).Raw(`SELECT actor_id FROM blocks WHERE target_id = ? AND actor_id IN ?
-		UNION SELECT target_id FROM blocks WHERE actor_id = ? AND target_id IN ?
-		UNION SELECT actor_id FROM mutes WHERE target_id = ? AND actor_id IN ? AND (expires_at IS NULL OR expires_at > ?)`,
-		speaker, listeners, speaker, listeners, speaker, listeners, db.Now().UTC()).Scan(&ids).Error)
+// Deaf reports whether the actor listener does not want to hear of the actor speaker: one of both blocks the other, or she is muted.
+func (db *DB) Deaf(ctx context.Context, listener, speaker ID) (deaf bool, err error) {
+	err = db.one(ctx, `SELECT EXISTS (SELECT 1 FROM blocks WHERE actor_id = ? AND target_id = ?)
+		OR EXISTS (SELECT 1 FROM blocks WHERE actor_id = ? AND target_id = ?)
+		OR EXISTS (SELECT 1 FROM mutes WHERE actor_id = ? AND target_id = ? AND (expires_at IS NULL OR expires_at > ?))`,
+		[]any{listener, speaker, speaker, listener, listener, speaker, db.Now().UTC()}, &deaf)
+	return deaf, err
 }
 
 // SaveMute adds a mute, or gives the pair's mute another end.

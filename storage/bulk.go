@@ -13,7 +13,7 @@ import (
 // statements would cost more than the payments.
 
 // lengths are the numbers of rows that a statement may have, longest first.
-var lengths = [...]int{128, 32, 8, 1}
+var lengths = [...]int{512, 256, 128, 64, 32, 16, 8, 4, 2, 1}
 
 // bulk is a statement over n rows or values, for each of lengths and each dialect.
 type bulk struct {
@@ -69,14 +69,19 @@ func (b *bulk) exec(ctx context.Context, tx *DB, args []any) error {
 	return nil
 }
 
-// query runs the statement over all values in args and hands each row to each.
+// query runs the statement over all values in args and hands each row to each. A list of almost one of lengths is filled up with its last value.
 func (b *bulk) query(ctx context.Context, tx *DB, args []any, each func(*sql.Rows) error) error {
 	conn, ctx, d, err := tx.bare(ctx)
 	if err != nil {
 		return err
 	}
 	for i, n := range lengths {
-		for n *= b.cols; len(args) >= n; args = args[n:] {
+		if left := len(args); left < n && left > n/2 {
+			for range n - left {
+				args = append(args[:len(args):len(args)], args[left-1])
+			}
+		}
+		for ; len(args) >= n; args = args[n:] {
 			if err := queryEach(ctx, conn, b.text[i][d], args[:n], each); err != nil {
 				return err
 			}

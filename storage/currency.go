@@ -37,6 +37,22 @@ func (c *Currency) Origin() string {
 	return proof.Origin{Host: u.Host, Code: strings.ToLower(c.Book.Code), Epoch: c.Book.Epoch + 1}.String()
 }
 
+// originAt is Origin in another epoch, counted from 0.
+func (c *Currency) originAt(epoch uint32) string {
+	o := *c
+	o.Book.Epoch = epoch
+	return o.Origin()
+}
+
+// VkeyAt is Vkey for checkpoints of an earlier epoch, counted as proof.Origin does, from 1: the key is the same and has another name.
+func (c *Currency) VkeyAt(epoch uint32) (string, error) {
+	s, err := proof.NewSigner(c.originAt(epoch-1), c.secret)
+	if err != nil {
+		return "", err
+	}
+	return s.Vkey(), nil
+}
+
 // Vkey is the key that checks the currency's checkpoints, as C2SP signed-note writes it.
 func (c *Currency) Vkey() (string, error) {
 	s, err := c.signer()
@@ -124,6 +140,11 @@ func (db *DB) CurrencyByCode(ctx context.Context, code string) (*Currency, error
 // CurrencyByIRI finds a currency by its IRI, or ErrNotFound.
 func (db *DB) CurrencyByIRI(ctx context.Context, iri IRI) (*Currency, error) {
 	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE iri = ?", iri).Row())
+}
+
+// CurrencyByID finds a currency by the id of its row, or ErrNotFound.
+func (db *DB) CurrencyByID(ctx context.Context, id ID) (*Currency, error) {
+	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE id = ?", id).Row())
 }
 
 // Currencies lists the currencies of this node by code.

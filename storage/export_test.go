@@ -2,8 +2,11 @@ package storage
 
 import (
 	"context"
+	"math/rand/v2"
 
 	"gorm.io/gorm"
+
+	"planet/ledger"
 )
 
 // Exec runs a statement of a test's own.
@@ -16,9 +19,6 @@ func (db *DB) Q(ctx context.Context) *gorm.DB { return db.q(ctx) }
 
 // Create is how a noun inserts a row with an id.
 func (db *DB) Create(ctx context.Context, id *ID, row any) error { return db.create(ctx, id, row) }
-
-// Commits is how often the writer committed.
-func (db *DB) Commits() int { return int(db.writer.commits.Load()) }
 
 // Waiting is how many turns stand in the writer's queue.
 func (db *DB) Waiting() int {
@@ -35,6 +35,51 @@ var CheckSQLite = checkSQLite
 
 // MaxQueue is how many transactions may wait.
 const MaxQueue = maxQueue
+
+// BarePayments stores the rows of n payments between random ones of accounts as the ledger does, in one transaction and the same statements, and does
+// nothing else: no decision, no text, no hash, no signature. It is the limit that Pay is measured against.
+func (db *DB) BarePayments(ctx context.Context, c *Currency, accounts []ledger.ID, n int, rnd *rand.Rand) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		var first int64
+		if err := scan(tx.q(ctx).Raw("SELECT coalesce(max(seq), 0) + 1 FROM entries WHERE currency_id = ?", c.ID), &first); err != nil {
+			return err
+		}
+		var entries, openings, transfers, touched []any
+		seen := map[ledger.ID]bool{}
+		for i := range n {
+			leaf, opening, id, digest := make([]byte, 250), make([]byte, 190), make([]byte, 16), make([]byte, 32)
+			for j := range id {
+				id[j] = byte(rnd.Uint32())
+			}
+			seq := first + int64(i)
+			d, e := accounts[rnd.IntN(len(accounts))], accounts[rnd.IntN(len(accounts))]
+			entries = append(entries, c.ID, seq, leaf)
+			openings = append(openings, c.ID, seq, digest, opening)
+			transfers = append(transfers, c.ID, seq, id, d[:], e[:], int64(1), int64(0), int64(1), false, int64(0), nil, nil, int64(1), int64(0), int64(1), int64(1), digest,
+				seq, int64(1), int64(1), int64(1), int64(1))
+			for _, id := range []ledger.ID{d, e} {
+				if !seen[id] {
+					seen[id] = true
+					touched = append(touched, id[:], c.ID, id.String(), "member", int64(-1), nil, nil, nil, int64(0), int64(0), seq, int64(0), seq, int64(0), int64(1), int64(1), seq)
+				}
+			}
+		}
+		for _, err := range []error{insertEntries.exec(ctx, tx, entries), insertOpenings.exec(ctx, tx, openings), upsertTransfers.exec(ctx, tx, transfers), upsertAccounts.exec(ctx, tx, touched)} {
+			if err != nil {
+				return err
+			}
+		}
+		_, err := tx.tx.ConnPool.ExecContext(ctx, both("UPDATE currencies SET frontier = ? WHERE id = ?")[dialectIndex(tx)], make([]byte, 300), c.ID)
+		return err
+	})
+}
+
+func dialectIndex(db *DB) int {
+	if db.dialect == postgresDialect {
+		return 1
+	}
+	return 0
+}
 
 // OnCommit puts fn where the writer says COMMIT; commit is what it would do. nil takes it away. Call it while nothing is being written.
 func (db *DB) OnCommit(fn func(commit func() error) error) {

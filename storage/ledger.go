@@ -42,7 +42,7 @@ func (db *DB) Ledger(ctx context.Context, groups ...ledger.Group) (results []led
 func (db *DB) Preview(ctx context.Context, g ledger.Group) (ledger.Result, ledger.Delta, error) {
 	b := &bookkeeper{tx: db, at: ledger.Instant(db.Now().UnixNano()), currencies: map[ledger.ID]*Currency{}, moved: map[ledger.ID]int64{}}
 	groups := []ledger.Group{g}
-	s, err := b.load(ctx, ledger.Keys(groups))
+	s, err := b.load(ctx, ledger.Keys(groups), groups)
 	if err != nil {
 		return ledger.Result{}, ledger.Delta{}, err
 	}
@@ -69,21 +69,29 @@ func (db *DB) bookkeeper(ctx context.Context) (*bookkeeper, error) {
 
 // apply is the whole way: load what Keys names, decide, store.
 func (b *bookkeeper) apply(ctx context.Context, groups []ledger.Group) ([]ledger.Result, error) {
-	s, err := b.load(ctx, ledger.Keys(groups))
+	s, err := b.load(ctx, ledger.Keys(groups), groups)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range b.currencies {
-		if c.Frozen != "" {
-			return nil, fmt.Errorf("%w: %s: %s", ErrFrozen, c.Book.Code, c.Frozen)
-		}
-		if b.at < c.Book.Last-ledger.Instant(maxStep) {
-			return nil, fmt.Errorf("%w: it says %s, and the last entry of %s is of %s: set the clock right", ErrClock,
-				time.Unix(0, int64(b.at)).UTC().Format(time.RFC3339), c.Book.Code, time.Unix(0, int64(c.Book.Last)).UTC().Format(time.RFC3339))
-		}
+	if err := b.ready(); err != nil {
+		return nil, err
 	}
 	d, results := ledger.Apply(s, b.at, groups)
 	return results, b.store(ctx, d)
+}
+
+// ready says whether the currencies that were loaded may be written now.
+func (b *bookkeeper) ready() error {
+	for _, c := range b.currencies {
+		if c.Frozen != "" {
+			return fmt.Errorf("%w: %s: %s", ErrFrozen, c.Book.Code, c.Frozen)
+		}
+		if b.at < c.Book.Last-ledger.Instant(maxStep) {
+			return fmt.Errorf("%w: it says %s, and the last entry of %s is of %s: set the clock right", ErrClock,
+				time.Unix(0, int64(b.at)).UTC().Format(time.RFC3339), c.Book.Code, time.Unix(0, int64(c.Book.Last)).UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
 }
 
 // Reading. The order is that of ledger.Keys.
@@ -101,7 +109,7 @@ var (
 
 const transferColumns = `uid, currency_id, debit, credit, amount, code, state, held, expires, settles, refund_of, posted, refunded, at, resolved_at, seq, digest`
 
-func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapshot, error) {
+func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet, groups []ledger.Group) (*ledger.Snapshot, error) {
 	locks := b.tx.tx != nil && b.tx.dialect == postgresDialect
 	for want := k.Currencies; ; {
 		s := &ledger.Snapshot{Currencies: map[ledger.ID]ledger.Currency{}, Accounts: make(map[ledger.ID]ledger.Account, len(k.Accounts)), Transfers: map[ledger.ID]ledger.Transfer{},
@@ -115,13 +123,13 @@ func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapsho
 		}
 		more := slices.DeleteFunc(s.WantCurrencies(k), func(id ledger.ID) bool { return slices.Contains(want, id) })
 		if len(more) == 0 {
-			return s, b.loadDues(ctx, s, k)
+			return s, b.loadDues(ctx, s, k, groups)
 		}
 		if !locks {
 			if err := b.loadCurrencies(ctx, s, more, locks); err != nil {
 				return nil, fmt.Errorf("load from the ledger: %w", err)
 			}
-			return s, b.loadDues(ctx, s, k)
+			return s, b.loadDues(ctx, s, k, groups)
 		}
 		want = slices.Concat(want, more) // what was read before the lock of its book may be old by now: again
 	}
@@ -129,23 +137,39 @@ func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet) (*ledger.Snapsho
 
 // loadNamed loads what k names, but for the currencies.
 func (b *bookkeeper) loadNamed(ctx context.Context, s *ledger.Snapshot, k ledger.KeySet) error {
+	err := b.loadIDs(ctx, s, k.IDs)
+	if err == nil && len(k.Settles) > 0 {
+		var settling []ledger.ID // may be of another currency, and due
+		err = selectSettled.query(ctx, b.tx, idArgs(k.Settles), func(rows *sql.Rows) error {
+			var key, uid []byte
+			err := rows.Scan(&key, &uid)
+			id := toID(uid)
+			if s.Settled[toID(key)] = id; s.Transfers[id].ID.IsZero() {
+				settling = append(settling, id)
+			}
+			return err
+		})
+		if err == nil {
+			err = b.loadIDs(ctx, s, settling)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return b.loadAccounts(ctx, s, s.WantAccounts(k))
+}
+
+// loadIDs loads the transfers and the outcomes that have the ids.
+func (b *bookkeeper) loadIDs(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID) error {
 	books := map[int64][]ledger.ID{} // transfers whose currency is not known by its uid yet
-	err := selectTransfers.query(ctx, b.tx, idArgs(k.IDs), func(rows *sql.Rows) error {
+	err := selectTransfers.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
 		t, currency, err := scanTransfer(rows)
 		s.Transfers[t.ID] = t
 		books[currency] = append(books[currency], t.ID)
 		return err
 	})
 	if err == nil {
-		err = selectSettled.query(ctx, b.tx, idArgs(k.Settles), func(rows *sql.Rows) error {
-			var key, uid []byte
-			err := rows.Scan(&key, &uid)
-			s.Settled[toID(key)] = toID(uid)
-			return err
-		})
-	}
-	if err == nil {
-		err = selectOutcomes.query(ctx, b.tx, idArgs(k.IDs), func(rows *sql.Rows) error {
+		err = selectOutcomes.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
 			var (
 				o           ledger.Outcome
 				uid, digest []byte
@@ -161,9 +185,6 @@ func (b *bookkeeper) loadNamed(ctx context.Context, s *ledger.Snapshot, k ledger
 			s.Outcomes[o.ID] = o
 			return err
 		})
-	}
-	if err == nil {
-		err = b.loadAccounts(ctx, s, s.WantAccounts(k))
 	}
 	if err != nil {
 		return err
@@ -182,8 +203,11 @@ func (b *bookkeeper) loadNamed(ctx context.Context, s *ledger.Snapshot, k ledger
 	return nil
 }
 
-// loadDues loads what has expired in the currencies, and the accounts that this touches.
-func (b *bookkeeper) loadDues(ctx context.Context, s *ledger.Snapshot, k ledger.KeySet) error {
+// loadDues loads what has expired in the currencies, and the accounts that this touches; and what has an id that a levy will need.
+func (b *bookkeeper) loadDues(ctx context.Context, s *ledger.Snapshot, k ledger.KeySet, groups []ledger.Group) error {
+	if err := b.loadIDs(ctx, s, s.WantIDs(groups)); err != nil {
+		return fmt.Errorf("load from the ledger: %w", err)
+	}
 	for _, c := range b.currencies {
 		if err := b.loadDue(ctx, s, c); err != nil {
 			return fmt.Errorf("load what is due: %w", err)
@@ -229,7 +253,7 @@ func (b *bookkeeper) loadDue(ctx context.Context, s *ledger.Snapshot, c *Currenc
 	if err != nil {
 		return err
 	}
-	return queryEach(ctx, conn, selectDue[d], []any{c.ID, b.at + ledger.Instant(ledger.Slack)}, func(rows *sql.Rows) error {
+	return queryEach(ctx, conn, selectDue[d], []any{c.ID, s.DueUntil(b.at)}, func(rows *sql.Rows) error {
 		t, _, err := scanTransfer(rows)
 		t.Currency = c.Book.ID
 		s.Due = append(s.Due, t)
@@ -359,7 +383,7 @@ func (b *bookkeeper) store(ctx context.Context, d ledger.Delta) error {
 	if err := insertOutcomes.exec(ctx, b.tx, args); err != nil {
 		return fmt.Errorf("store outcomes: %w", err)
 	}
-	return nil
+	return b.expired(ctx, d)
 }
 
 // chain links each movement to the one before it on either account, so that a statement needs no index (docs/ledger.md).

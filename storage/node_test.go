@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"planet/storage"
 	"planet/storage/storagetest"
 )
@@ -153,6 +155,101 @@ func TestActivitiesAreRecordedOnce(t *testing.T) {
 		wg.Wait()
 		if fresh != 1 {
 			t.Errorf("fresh %d times, want once", fresh)
+		}
+	})
+}
+
+func TestAPostThatCameIsKeptWhole(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		ana, bo := actor(t, db, "ana", ""), actor(t, db, "bo", "far.example")
+		now := time.Now().UTC().Truncate(time.Microsecond)
+		answer := &storage.Post{IRI: bo.IRI + "/2", ActorID: bo.ID, Type: "Note", Visibility: storage.Public, InReplyTo: bo.IRI + "/1", PublishedAt: now}
+		p := &storage.Post{IRI: bo.IRI + "/1", ActorID: bo.ID, Type: "Article", Visibility: storage.Public, Title: "t", Content: "c", Summary: "s", Sensitive: true,
+			Language: "de", URL: "https://far.example/1", Quote: "https://far.example/q", QuoteApproval: "https://far.example/s", Conversation: "k",
+			Policy:      &storage.Policy{Like: &storage.PolicyRule{Automatic: []storage.IRI{bo.IRI}}},
+			Attachments: []storage.Attachment{{URL: "https://far.example/a", FocusX: 0.5}}, Mentions: []storage.Mention{{ActorID: ana.ID, IRI: ana.IRI}},
+			Tags: []string{"bread"}, Raw: []byte("{}"), PublishedAt: now, EditedAt: &now}
+		for _, post := range []*storage.Post{answer, p} {
+			if fresh, err := db.AddPost(ctx, post); err != nil || !fresh {
+				t.Fatalf("%s is added: %v, %v", post.IRI, fresh, err)
+			}
+		}
+		got, err := db.PostByIRI(ctx, p.IRI)
+		if diff := cmp.Diff(p, got); err != nil || diff != "" {
+			t.Errorf("%v, %s", err, diff)
+		}
+		if got, err := db.PostByIRI(ctx, answer.IRI); err != nil || got.InReplyToID == nil || *got.InReplyToID != p.ID {
+			t.Errorf("the answer that came before is %+v, %v", got, err)
+		}
+		again := *p
+		again.ID = 0
+		if fresh, err := db.AddPost(ctx, &again); err != nil || fresh {
+			t.Errorf("added again: %v, %v", fresh, err)
+		}
+		orphan := &storage.Post{ID: p.ID, IRI: bo.IRI + "/3", ActorID: bo.ID, Type: "Note", Visibility: storage.Public, PublishedAt: now}
+		if _, err := db.AddPost(ctx, orphan); !errors.Is(err, storage.ErrConflict) {
+			t.Errorf("a row's id is taken twice: %v", err)
+		}
+	})
+}
+
+func TestWhoIsDeafToWhom(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		bo := actor(t, db, "bo", "far.example")
+		now := time.Now()
+		past, soon := now.Add(-time.Minute), now.Add(time.Minute)
+		for _, c := range []struct {
+			name string
+			do   func(id storage.ID) error
+			want bool
+		}{
+			{"nobody", func(storage.ID) error { return nil }, false},
+			{"blocks", func(id storage.ID) error {
+				_, err := db.SaveBlock(ctx, &storage.Block{IRI: "https://rye.example/b1", ActorID: id, TargetID: bo.ID})
+				return err
+			}, true},
+			{"blocked", func(id storage.ID) error {
+				_, err := db.SaveBlock(ctx, &storage.Block{IRI: "https://far.example/b2", ActorID: bo.ID, TargetID: id})
+				return err
+			}, true},
+			{"mutes", func(id storage.ID) error { return db.SaveMute(ctx, &storage.Mute{ActorID: id, TargetID: bo.ID}) }, true},
+			{"mutes_still", func(id storage.ID) error {
+				return db.SaveMute(ctx, &storage.Mute{ActorID: id, TargetID: bo.ID, ExpiresAt: &soon})
+			}, true},
+			{"muted_once", func(id storage.ID) error {
+				return db.SaveMute(ctx, &storage.Mute{ActorID: id, TargetID: bo.ID, ExpiresAt: &past})
+			}, false},
+			{"is_muted", func(id storage.ID) error { return db.SaveMute(ctx, &storage.Mute{ActorID: bo.ID, TargetID: id}) }, false},
+		} {
+			a := actor(t, db, c.name, "")
+			if err := c.do(a.ID); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := db.Deaf(ctx, a.ID, bo.ID); err != nil || got != c.want {
+				t.Errorf("%s: deaf is %v, %v, want %v", c.name, got, err, c.want)
+			}
+		}
+	})
+}
+
+func TestTheNearestDomainRuleHolds(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		for domain, kind := range map[string]string{"example": storage.RuleBlock, "far.example": storage.RuleSilence, "b.c.d.far.example": storage.RuleAllow} {
+			if err := db.SaveDomainRule(ctx, &storage.DomainRule{Domain: domain, Kind: kind, Reason: "r"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for host, want := range map[string]string{"far.example": "far.example", "x.far.example:8080": "far.example", "old.example": "example",
+			"z.a.b.c.d.far.example:8080": "b.c.d.far.example", "a.b.c.x.y.z.far.example": "far.example"} {
+			if r, err := db.DomainRuleFor(ctx, host); err != nil || r.Domain != want || r.Reason != "r" {
+				t.Errorf("for %s the rule is %+v, %v, want that of %s", host, r, err, want)
+			}
+		}
+		if r, err := db.DomainRuleFor(ctx, "far.elsewhere"); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("a rule for nobody: %+v, %v", r, err)
 		}
 	})
 }

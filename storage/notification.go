@@ -3,8 +3,6 @@ package storage
 import (
 	"context"
 	"time"
-
-	"gorm.io/gorm/clause"
 )
 
 // Notification tells an actor of this node what others did to it.
@@ -22,7 +20,8 @@ type Notification struct {
 func (db *DB) Notify(ctx context.Context, n *Notification) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		n.ID, n.CreatedAt = tx.NewID(), tx.Now().UTC()
-		return translate(tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(n).Error)
+		_, err := tx.insert(ctx, n, "")
+		return err
 	})
 }
 

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -60,6 +61,7 @@ type Rows struct {
 	Activities []*Activity
 	Payments   []*Payment
 	Deliveries []*Delivery
+	Acts       []*Act
 }
 
 // Pay hands one act to the ledger and returns its answer after the fsync. Acts that wait for each other share one Apply, one set of multi-row
@@ -162,6 +164,7 @@ func (w *writer) settleBook(ts []*turn) (err error) {
 			all.Activities = append(all.Activities, r.Activities...)
 			all.Payments = append(all.Payments, r.Payments...)
 			all.Deliveries = append(all.Deliveries, r.Deliveries...)
+			all.Acts = append(all.Acts, r.Acts...)
 		}
 	}
 	return all.store(ctx, tx)
@@ -171,6 +174,7 @@ var (
 	insertActivities = newBulk("INSERT INTO activities (id, iri, actor_iri, type, object, digest, local, public, raw, seen_at) VALUES ", 10, " ON CONFLICT (iri, actor_iri, digest) DO NOTHING")
 	insertPayments   = newBulk(`INSERT INTO payments (id, iri, uid, currency_id, payer, payee, amount, code, memo, memo_salt, state, reason, refund_of, user_id, expires_at,
 		created_at, settled_at) VALUES `, 17, " ON CONFLICT (iri) DO NOTHING")
+	insertActs       = newBulk("INSERT INTO acts (id, user_id, actor_id, kind, object, created_at) VALUES ", 6, "")
 	insertDeliveries = newBulk("INSERT INTO deliveries (id, activity_id, inbox, host, actor_id, object, state, attempts, next_at, lease_until, last_status, last_error, created_at) VALUES ", 13, "")
 )
 
@@ -208,6 +212,14 @@ func (r Rows) store(ctx context.Context, tx *DB) error {
 	if err := insertDeliveries.exec(ctx, tx, args); err != nil {
 		return fmt.Errorf("store deliveries: %w", err)
 	}
+	args = args[:0]
+	for _, a := range r.Acts {
+		a.ID, a.CreatedAt = tx.NewID(), now
+		args = append(args, a.ID, a.UserID, a.ActorID, a.Kind, a.Object, a.CreatedAt)
+	}
+	if err := insertActs.exec(ctx, tx, args); err != nil {
+		return fmt.Errorf("store acts: %w", err)
+	}
 	return nil
 }
 
@@ -235,6 +247,83 @@ func (db *DB) Payments(ctx context.Context, actor IRI, before ID, limit int) ([]
 	}
 	return ps, translate(q.Find(&ps).Error)
 }
+
+// PaymentTwin finds the newest payment that moves or holds the same amount between the same two, made after an instant and before the given one; or ErrNotFound.
+// Whoever pressed twice wants to know (F03).
+func (db *DB) PaymentTwin(ctx context.Context, p *Payment, after time.Time) (*Payment, error) {
+	var twin Payment
+	q := db.q(ctx).Where("payer = ? AND payee = ? AND currency_id = ? AND amount = ? AND refund_of IS NULL AND created_at >= ?", p.Payer, p.Payee, p.CurrencyID, p.Amount, after.UTC()).
+		Where("state IN ?", []string{PaymentHeld, PaymentCommitted}).Order("id DESC")
+	if p.ID != 0 {
+		q = q.Where("id < ?", p.ID)
+	}
+	return &twin, translate(q.Take(&twin).Error)
+}
+
+// Memos are the words of the payments in a currency, by the ledger's id of the transfer.
+func (db *DB) Memos(ctx context.Context, c *Currency) (map[ledger.ID]string, error) {
+	conn, ctx, d, err := db.bare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	memos := map[ledger.ID]string{}
+	err = queryEach(ctx, conn, selectMemos[d], []any{c.ID}, func(rows *sql.Rows) error {
+		var uid sql.RawBytes
+		var memo string
+		err := rows.Scan(&uid, &memo)
+		memos[toID(uid)] = memo
+		return err
+	})
+	return memos, err
+}
+
+var selectMemos = both("SELECT uid, memo FROM payments WHERE currency_id = ? AND memo <> ''")
+
+// Expire ends at most limit holds of a currency whose time has passed, and says how many. ErrFrozen and ErrClock as from Ledger.
+func (db *DB) Expire(ctx context.Context, c *Currency, limit int) (n int, err error) {
+	var due int
+	err = scan(db.q(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM transfers WHERE currency_id = ? AND state = 0 AND expires <= ? LIMIT 1) AS d", c.ID, db.Now().UnixNano()), &due)
+	if err != nil || due == 0 {
+		return 0, err
+	}
+	err = db.Transaction(ctx, func(tx *DB) error {
+		b, err := tx.bookkeeper(ctx)
+		if err != nil {
+			return err
+		}
+		s, err := b.load(ctx, ledger.KeySet{Currencies: []ledger.ID{c.Book.ID}}, nil)
+		if err != nil {
+			return err
+		}
+		if err := b.ready(); err != nil {
+			return err
+		}
+		d := ledger.Expire(s, b.at, limit)
+		n = len(d.Transfers)
+		return b.store(ctx, d)
+	})
+	return n, err
+}
+
+// expired notes on the payments of transfers that ran out, whoever noticed it, what became of them.
+func (b *bookkeeper) expired(ctx context.Context, d ledger.Delta) error {
+	for i := range d.Transfers {
+		t := &d.Transfers[i]
+		if t.State != ledger.Expired {
+			continue
+		}
+		conn, ctx, dialect, err := b.tx.bare(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.ExecContext(ctx, expirePayment[dialect], PaymentExpired, time.Unix(0, int64(t.ResolvedAt)).UTC(), t.ID[:], PaymentHeld); err != nil {
+			return fmt.Errorf("payment of the transfer %s: %w", t.ID, translate(err))
+		}
+	}
+	return nil
+}
+
+var expirePayment = both("UPDATE payments SET state = ?, settled_at = ? WHERE uid = ? AND state = ?")
 
 // SavePayment adds a payment to the rows of a transaction that asked the ledger itself. ErrConflict when its IRI is taken.
 func (db *DB) SavePayment(ctx context.Context, p *Payment) error {

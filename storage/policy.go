@@ -149,17 +149,16 @@ func (db *DB) DomainRuleFor(ctx context.Context, host string) (*DomainRule, erro
 	// have at most four names.
 	for four := range slices.Chunk(above(host), 4) {
 		four = append(slices.Clip(four), "", "", "")
-		var rs []DomainRule
-		err := db.q(ctx).Raw(`SELECT * FROM domain_rules WHERE domain = ? UNION ALL SELECT * FROM domain_rules WHERE domain = ?
-			UNION ALL SELECT * FROM domain_rules WHERE domain = ? UNION ALL SELECT * FROM domain_rules WHERE domain = ?`,
-			four[0], four[1], four[2], four[3]).Scan(&rs).Error
+		var domain string
+		err := db.one(ctx, `SELECT coalesce((SELECT domain FROM domain_rules WHERE domain = ?), (SELECT domain FROM domain_rules WHERE domain = ?),
+			(SELECT domain FROM domain_rules WHERE domain = ?), (SELECT domain FROM domain_rules WHERE domain = ?), '')`,
+			[]any{four[0], four[1], four[2], four[3]}, &domain)
 		if err != nil {
-			return nil, translate(err)
+			return nil, err
 		}
-		for _, name := range four {
-			if i := slices.IndexFunc(rs, func(r DomainRule) bool { return r.Domain == name }); i >= 0 {
-				return &rs[i], nil
-			}
+		if domain != "" {
+			var r DomainRule
+			return &r, translate(db.q(ctx).Where("domain = ?", domain).Take(&r).Error)
 		}
 	}
 	return nil, ErrNotFound
@@ -189,8 +188,20 @@ type Standing struct {
 // StandingOf reads how an actor stands, or ErrNotFound.
 func (db *DB) StandingOf(ctx context.Context, actor ID) (Standing, error) {
 	var s Standing
-	err := scan(db.q(ctx).Raw("SELECT suspended_at IS NOT NULL, silenced_at IS NOT NULL, deleted_at IS NOT NULL FROM actors WHERE id = ?", actor), &s.Suspended, &s.Silenced, &s.Deleted)
+	err := db.one(ctx, "SELECT suspended_at IS NOT NULL, silenced_at IS NOT NULL, deleted_at IS NOT NULL FROM actors WHERE id = ?", []any{actor}, &s.Suspended, &s.Silenced, &s.Deleted)
 	return s, err
+}
+
+// Restricted lists the actors elsewhere that are suspended or silenced, by domain and name; those that a rule for their server
+// suspends or silences only with byRule.
+func (db *DB) Restricted(ctx context.Context, byRule bool) ([]Actor, error) {
+	q := db.q(ctx).Where("domain <> '' AND deleted_at IS NULL AND (suspended_at IS NOT NULL OR silenced_at IS NOT NULL)")
+	if !byRule { // what a rule lays on actors has its time (see DeleteDomainRule)
+		q = q.Where(`(suspended_at IS NOT NULL AND suspended_at NOT IN (SELECT created_at FROM domain_rules WHERE kind = 'block')
+			OR silenced_at IS NOT NULL AND silenced_at NOT IN (SELECT created_at FROM domain_rules WHERE kind = 'silence'))`)
+	}
+	var as []Actor
+	return as, translate(q.Order("domain, username, id").Find(&as).Error)
 }
 
 // SetStanding suspends or silences an actor, or lets it go. A suspended actor's follows end.
@@ -286,4 +297,32 @@ func (db *DB) RevokeStamp(ctx context.Context, id ID) error {
 		}
 		return translate(r.Error)
 	})
+}
+
+// AllowQuote stores what the server of a quoted post says of the quote and the stamp in p, unless an edit has changed them since.
+func (db *DB) AllowQuote(ctx context.Context, p *Post, allowed bool) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Post{}).Where("id = ? AND quote = ? AND quote_approval = ?", p.ID, p.Quote, p.QuoteApproval).Update("quote_allowed", allowed).Error)
+	})
+}
+
+// SetQuoteApproval stores another stamp that a post claims; it allows nothing yet.
+func (db *DB) SetQuoteApproval(ctx context.Context, post ID, stamp IRI) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Post{}).Where("id = ?", post).Updates(map[string]any{"quote_approval": stamp, "quote_allowed": false}).Error)
+	})
+}
+
+// DisallowQuotes takes from the posts that claim a stamp what it allows, if it is about a post of that author.
+func (db *DB) DisallowQuotes(ctx context.Context, stamp IRI, author ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Post{}).Where("quote_approval = ? AND quote_approval <> '' AND quote IN (SELECT q.iri FROM posts q WHERE q.actor_id = ?)", stamp, author).
+			Update("quote_allowed", false).Error)
+	})
+}
+
+// QuotesBy lists the posts that claim a stamp: there is one, unless somebody lies.
+func (db *DB) QuotesBy(ctx context.Context, stamp IRI) ([]Post, error) {
+	var ps []Post
+	return ps, translate(db.q(ctx).Where("quote_approval = ? AND quote_approval <> ''", stamp).Order("id").Limit(20).Find(&ps).Error)
 }

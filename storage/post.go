@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 // Who may read a post; the four words of the Mastodon API.
@@ -58,6 +57,7 @@ type Post struct {
 	URL           string
 	Quote         IRI          // the post that this one quotes
 	QuoteApproval IRI          // the stamp that allows it (FEP-044f), as claimed
+	QuoteAllowed  bool         // the server of the post that is quoted says so; until then nobody is shown what is quoted
 	Approval      string       // of a reply whose parent's author wants to be asked: ApprovalPending, ApprovalRejected, or the IRI that says yes
 	Policy        *Policy      `gorm:"serializer:json"`
 	Attachments   []Attachment `gorm:"serializer:json"`
@@ -109,7 +109,7 @@ func (db *DB) SavePost(ctx context.Context, p *Post) error {
 				return ErrConflict
 			}
 			p.ID = old.ID
-			err = tx.q(ctx).Model(p).Select("title", "content", "source", "summary", "sensitive", "language", "url", "quote", "quote_approval", "policy", "attachments", "mentions", "tags", "raw", "edited_at").
+			err = tx.q(ctx).Model(p).Select("title", "content", "source", "summary", "sensitive", "language", "url", "quote", "quote_approval", "quote_allowed", "policy", "attachments", "mentions", "tags", "raw", "edited_at").
 				Updates(p).Error
 			if err != nil {
 				return translate(err)
@@ -135,17 +135,16 @@ func (db *DB) SavePost(ctx context.Context, p *Post) error {
 
 // AddPost inserts a post. fresh is false when its IRI is taken, and nothing is changed.
 func (db *DB) AddPost(ctx context.Context, p *Post) (fresh bool, err error) {
-	err = db.Transaction(ctx, func(tx *DB) error {
+	err = db.Transaction(ctx, func(tx *DB) (err error) {
 		if p.ID == 0 {
 			p.ID = tx.NewID()
 		}
-		r := tx.q(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "iri"}}, DoNothing: true}).Create(p)
-		if fresh = r.RowsAffected == 1; r.Error != nil || !fresh {
-			return translate(r.Error)
+		if fresh, err = tx.insert(ctx, p, "iri"); err != nil || !fresh {
+			return err
 		}
-		err := tx.q(ctx).Model(&Post{}).Where("in_reply_to = ? AND in_reply_to <> '' AND in_reply_to_id IS NULL", p.IRI).Update("in_reply_to_id", p.ID).Error
+		_, err = tx.run(ctx, "UPDATE posts SET in_reply_to_id = ? WHERE in_reply_to = ? AND in_reply_to <> '' AND in_reply_to_id IS NULL", p.ID, p.IRI)
 		if err != nil { // answers that came before
-			return translate(err)
+			return err
 		}
 		return tx.savePostRows(ctx, p)
 	})
@@ -168,13 +167,13 @@ func (db *DB) savePostRows(ctx context.Context, p *Post) error {
 		if m.ActorID == 0 {
 			continue
 		}
-		if err := db.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&mentionRow{m.ActorID, p.ID}).Error; err != nil {
-			return translate(err)
+		if _, err := db.insert(ctx, &mentionRow{m.ActorID, p.ID}, ""); err != nil {
+			return err
 		}
 	}
 	for _, name := range p.Tags {
-		if err := db.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&hashtagRow{name, p.ID}).Error; err != nil {
-			return translate(err)
+		if _, err := db.insert(ctx, &hashtagRow{name, p.ID}, ""); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -188,7 +187,7 @@ func (db *DB) PostByIRI(ctx context.Context, iri IRI) (*Post, error) {
 
 // OwnerOfPost finds who wrote a post, and its type, by the post's id, deleted ones too, or ErrNotFound.
 func (db *DB) OwnerOfPost(ctx context.Context, iri IRI) (owner IRI, kind string, err error) {
-	err = scan(db.q(ctx).Raw("SELECT actors.iri, posts.type FROM posts JOIN actors ON actors.id = posts.actor_id WHERE posts.iri = ?", iri), &owner, &kind)
+	err = db.one(ctx, "SELECT actors.iri, posts.type FROM posts JOIN actors ON actors.id = posts.actor_id WHERE posts.iri = ?", []any{iri}, &owner, &kind)
 	return owner, kind, err
 }
 
@@ -202,7 +201,7 @@ func (db *DB) PostByID(ctx context.Context, id ID) (*Post, error) {
 func (db *DB) DeletePost(ctx context.Context, id ID) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		err := tx.q(ctx).Model(&Post{}).Where("id = ?", id).Updates(map[string]any{
-			"title": "", "content": "", "source": "", "summary": "", "quote": "", "attachments": nil, "mentions": nil, "tags": nil, "raw": nil, "deleted_at": tx.Now().UTC(),
+			"title": "", "content": "", "source": "", "summary": "", "quote": "", "quote_approval": "", "quote_allowed": false, "attachments": nil, "mentions": nil, "tags": nil, "raw": nil, "deleted_at": tx.Now().UTC(),
 		}).Error
 		if err != nil {
 			return translate(err)

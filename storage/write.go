@@ -378,7 +378,7 @@ func (w *writer) call(t *turn) (err error) {
 
 // handle is what a function in the open transaction of db gets.
 func (w *writer) handle(db *DB) *DB {
-	return &DB{Now: db.Now, Log: db.Log, dialect: db.dialect, ids: db.ids, clock: db.clock, tx: w.gorm}
+	return &DB{Now: db.Now, Log: db.Log, dialect: db.dialect, ids: db.ids, clock: db.clock, inserts: db.inserts, tx: w.gorm}
 }
 
 // start begins a transaction of the database, on a new connection if the old one was lost meanwhile.

@@ -75,7 +75,7 @@ func (s *Server) fail(err error, c echo.Context) {
 		return
 	}
 	p := problemOf(err)
-	if p.Status >= 500 && !errors.Is(err, errPanic) && !errors.Is(err, storage.ErrBusy) && r.Context().Err() == nil {
+	if p.Status >= 500 && !errors.Is(err, errPanic) && !errors.Is(err, storage.ErrBusy) && !errors.Is(err, errStopping) && r.Context().Err() == nil {
 		s.Log.Error("request failed", "method", r.Method, "route", c.Path(), "err", err)
 	}
 	h := c.Response().Header()

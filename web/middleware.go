@@ -170,6 +170,24 @@ func quotaOf(c echo.Context) quota {
 	}
 }
 
+// refuseWhenStopping answers 503 to whoever comes after a stop was asked for, so that other servers send it again; it also counts
+// those whom the stop waits for.
+func (s *Server) refuseWhenStopping(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if operational(c.Path()) {
+			return next(c)
+		}
+		if s.draining.Load() {
+			return errStopping
+		}
+		s.serving.Add(1)
+		defer s.serving.Add(-1)
+		return next(c)
+	}
+}
+
+var errStopping = &activitypub.Problem{Status: http.StatusServiceUnavailable, Code: "stopping", Detail: "This node is being stopped or restarted. Try again in a minute."}
+
 // limitRate refuses a client that asks too much with 429, and says when to come again.
 func (s *Server) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -26,7 +27,7 @@ func (s *Server) routes() *echo.Echo {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
 	e.IPExtractor = s.clientAddress()
-	e.Use(s.observe, s.secureHeaders, s.recoverPanic(), s.checkHost, s.limitRate)
+	e.Use(s.observe, s.secureHeaders, s.recoverPanic(), s.refuseWhenStopping, s.checkHost, s.limitRate)
 
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/healthz", s.healthz)
@@ -42,6 +43,7 @@ func (s *Server) routes() *echo.Echo {
 	for _, at := range []string{"/users/:name/statuses/:id", "/@:name/:id", "/%40:name/:id"} {
 		e.Match(read, at, s.negotiate(s.pages.Post))
 	}
+	e.Match(read, "/currencies/*", s.currency)
 	e.Match(read, "/media/:name", s.media)
 	e.Match(read, "/media/remote/:mac/:address", s.remoteMedia)
 	s.pages.Register(e)
@@ -78,6 +80,20 @@ func (s *Server) negotiate(page echo.HandlerFunc) echo.HandlerFunc {
 		s.Node.Handler().ServeHTTP(c.Response(), r)
 		return nil
 	}
+}
+
+// currency answers with the page of a currency, its document, or a part of its log.
+func (s *Server) currency(c echo.Context) error {
+	if strings.Contains(c.Param("*"), "/") {
+		s.Node.Handler().ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
+	c.Response().Header().Set("Vary", "Accept, Signature")
+	if !activitypub.WantsActivity(accept(c.Request())) {
+		return s.pages.Currency(c)
+	}
+	s.Node.Handler().ServeHTTP(c.Response(), c.Request())
+	return nil
 }
 
 // healthz says that the process answers.

@@ -59,7 +59,8 @@ type Server struct {
 	pages    *pages.Pages
 	counts   *counters
 	limits   *limits
-	draining atomic.Bool // a stop was asked for; set by Serve, read by /readyz
+	serving  atomic.Int64 // requests that are being answered, but for those of operational
+	draining atomic.Bool  // a stop was asked for; set by Serve
 }
 
 // New makes a server. It opens nothing: see Run, Serve and Handler.
@@ -101,8 +102,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.Serve(ctx, l)
 }
 
-// Serve answers on l until ctx ends; then it accepts nothing new, and gives those that are being served drainFor to end.
-// It closes l, and returns nil after an orderly stop.
+// Serve answers on l until ctx ends. Then it gives the requests that are being answered drainFor to end, and tells whoever comes
+// meanwhile to come again (see refuseWhenStopping). It closes l, and returns nil after an orderly stop.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler:           s.Handler(),
@@ -121,9 +122,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	srv.SetKeepAlivesEnabled(false)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
 	defer cancel()
-	err := srv.Shutdown(drain)
+	for s.serving.Load() > 0 && drain.Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	err := srv.Shutdown(drain) // one that began in the very moment of the stop is waited for here
 	if err != nil {
 		s.Log.Warn("requests were cut off", "after", drainFor)
 		err = srv.Close()

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -827,7 +828,36 @@ func TestStaticFilesComeFromATable(t *testing.T) {
 	s.want(head, http.StatusOK)
 }
 
-// A stop lets those that are being served end, and takes nobody new.
+// What a post quotes is shown when the quoted author's server allows it, and until then nothing but where it is.
+func TestAQuoteIsShownOnceItIsAllowed(t *testing.T) {
+	s := newSite(t)
+	baker := s.coop("baker", "The Bakery")
+	quoted := s.say(baker, activitypub.Draft{Text: "Words of the baker"})
+	ann := &storage.Actor{IRI: "https://far.example/users/ann", Type: storage.Person, Username: "ann", Domain: "far.example", Name: "Ann"}
+	if err := s.db.SaveActor(t.Context(), ann); err != nil {
+		t.Fatal(err)
+	}
+	quote := &storage.Post{IRI: "https://far.example/notes/1", ActorID: ann.ID, Type: "Note", Visibility: storage.Public, Content: "<p>Look</p>", Tags: []string{"bread"},
+		Quote: quoted.IRI, QuoteApproval: baker.Actor.IRI + "/stamps/1", PublishedAt: s.db.Now()}
+	if err := s.db.SavePost(t.Context(), quote); err != nil {
+		t.Fatal(err)
+	}
+	w := s.get("/tags/bread")
+	s.want(w, http.StatusOK, "Look", `href="`+string(quoted.IRI)+`"`, "has not said that it may be shown here")
+	s.wantNot(w, "Words of the baker")
+	if err := s.db.AllowQuote(t.Context(), quote, true); err != nil {
+		t.Fatal(err)
+	}
+	w = s.get("/tags/bread")
+	s.want(w, http.StatusOK, "Look", "Words of the baker", "@baker@rye.example")
+	s.wantNot(w, "has not said")
+	if err := s.node.Delete(t.Context(), baker, quoted.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.wantNot(s.get("/tags/bread"), "Words of the baker")
+}
+
+// A stop lets those that are being served end, and tells everybody new to come again; once nobody is served it is over.
 func TestREL312AStopIsGraceful(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s := newSite(t, func(c *web.Config) {
@@ -842,48 +872,56 @@ func TestREL312AStopIsGraceful(t *testing.T) {
 	go func() { served <- s.Serve(ctx, l) }()
 
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	ask := func(path string) (int, error) {
-		r, err := http.NewRequest(http.MethodGet, "http://"+l.Addr().String()+path, nil)
+	send := func(method, path string) (*http.Response, error) {
+		r, err := http.NewRequest(method, "http://"+l.Addr().String()+path, nil)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		r.Host = "rye.example"
 		res, err := client.Do(r)
-		if err != nil {
-			return 0, err
+		if err == nil {
+			res.Body.Close()
 		}
-		defer res.Body.Close()
-		return res.StatusCode, nil
+		return res, err
 	}
-	if status, err := ask("/readyz"); status != http.StatusOK || err != nil {
-		t.Fatalf("not ready: %d, %v", status, err)
+	ask := func(method, path string) *http.Response {
+		t.Helper()
+		res, err := send(method, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	if res := ask(http.MethodGet, "/readyz"); res.StatusCode != http.StatusOK {
+		t.Fatalf("not ready: %d", res.StatusCode)
 	}
 	slow := make(chan int, 1)
 	go func() {
-		status, err := ask("/setup/x")
+		res, err := send(http.MethodGet, "/setup/x")
 		if err != nil {
 			t.Error(err)
+			slow <- 0
+			return
 		}
-		slow <- status
+		slow <- res.StatusCode
 	}()
 	<-entered
 	stop()
-	for range 100 { // the listener closes at once, though the slow one is still there
-		if _, err = ask("/healthz"); err != nil {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
+	for ask(http.MethodGet, "/readyz").StatusCode == http.StatusOK { // until it has heard of it
+		time.Sleep(time.Millisecond)
 	}
-	if err == nil {
-		t.Error("a stopping server still takes new clients")
+	for _, c := range []struct{ method, path string }{{http.MethodGet, "/"}, {http.MethodPost, "/inbox"}, {http.MethodPost, "/users/baker/inbox"}, {http.MethodGet, "/users/baker"}, {http.MethodGet, "/.well-known/webfinger?resource=acct:baker@rye.example"}} {
+		if res := ask(c.method, c.path); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %s of a stopping server: %d, Retry-After %q; want 503 and when to come again", c.method, c.path, res.StatusCode, res.Header.Get("Retry-After"))
+		}
+	}
+	if res := ask(http.MethodGet, "/healthz"); res.StatusCode != http.StatusOK {
+		t.Errorf("a stopping server does not live: %d", res.StatusCode)
 	}
 	select {
 	case err := <-served:
 		t.Fatalf("it ended before its last request: %v", err)
 	default:
-	}
-	if w := s.get("/readyz"); w.Code != http.StatusServiceUnavailable {
-		t.Errorf("a stopping server says that it is ready: %d", w.Code)
 	}
 	close(leave)
 	if status := <-slow; status != http.StatusNotFound {
@@ -892,6 +930,38 @@ func TestREL312AStopIsGraceful(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Errorf("the stop was not orderly: %v", err)
 	}
+	if _, err := send(http.MethodGet, "/"); err == nil {
+		t.Error("a server that has stopped answers")
+	}
+}
+
+// Whoever does not end holds a stop up for 20 s, and is cut off then.
+func TestREL312AStopWaitsTwentySeconds(t *testing.T) {
+	entered := make(chan struct{})
+	s := newSite(t, func(c *web.Config) {
+		c.SetupCode = func(ctx context.Context) (string, error) { close(entered); <-ctx.Done(); return "", ctx.Err() }
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(ctx, l) }()
+		c := l.dial()
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET /setup/x HTTP/1.1\r\nHost: rye.example\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		<-entered
+		start := time.Now()
+		stop()
+		_, _ = io.Copy(io.Discard, c) // until it is cut off
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took < 19*time.Second || took > 21*time.Second {
+			t.Errorf("the stop took %v, want 20 s", took)
+		}
+	})
 }
 
 func TestRunSaysWhenItCannotListen(t *testing.T) {

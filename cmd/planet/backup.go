@@ -146,6 +146,7 @@ func (cmd restoreCmd) Run(c *app) error {
 		c.say("It belongs to %s: set PLANET_ORIGIN to that, here it is %s.", m.Origin, c.cfg.Origin)
 	}
 	c.say("What happened after %s UTC is not in it. Make sure that the old node is stopped for good, then look with planet doctor and start with planet serve.", stamp(&m.Time))
+	c.say("Currencies are closed to payments until somebody decides that they go on from here: planet ledger resume CODE --decision URL.")
 	return nil
 }
 

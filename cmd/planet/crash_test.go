@@ -115,6 +115,7 @@ type sender struct {
 	mu       sync.Mutex
 	next     int      // under mu
 	accepted []string // ids; under mu
+	others   []string // what else was answered; under mu
 }
 
 func newSender(t testing.TB, n *node) *sender {
@@ -146,11 +147,13 @@ func (s *sender) send(ctx context.Context) {
 		}
 		_, _ = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
+		s.mu.Lock()
 		if res.StatusCode == http.StatusAccepted {
-			s.mu.Lock()
 			s.accepted = append(s.accepted, act["id"].(string))
-			s.mu.Unlock()
+		} else {
+			s.others = append(s.others, fmt.Sprintf("%d, Retry-After %q", res.StatusCode, res.Header.Get("Retry-After")))
 		}
+		s.mu.Unlock()
 	}
 }
 
@@ -214,15 +217,24 @@ func TestREL311FLO174Killed(t *testing.T) {
 	t.Logf("%d kills, %d activities accepted, all there once", kills, len(s.accepted))
 }
 
-// TestREL312StoppedUnderLoad asks the node to stop while it receives: it ends in order and in time, and what it took is there.
+// TestREL312StoppedUnderLoad asks the node to stop while it receives: it ends in order and in time, whoever comes too late is told
+// to come again, and what it took and what it owes is there.
 func TestREL312StoppedUnderLoad(t *testing.T) {
 	n := newNode(t)
 	n.run("user", "create", "nuria")
 	n.run("coop", "create", "baker", "--title", "Baker", "--founder", "nuria")
 	s := newSender(t, n)
-	for range 3 {
+	s.peer.Answer = http.StatusServiceUnavailable // so that what the node owes it waits
+	for round := range 3 {
 		n.start()
 		s.client.CloseIdleConnections()
+		if round == 0 {
+			res, err := s.client.Do(s.peer.Request(n.origin()+"/inbox", s.peer.Activity("Follow", "f", n.origin()+"/users/baker")))
+			if err != nil || res.StatusCode != http.StatusAccepted {
+				t.Fatalf("the follow: %v, %v", res, err)
+			}
+			_ = res.Body.Close()
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var load sync.WaitGroup
 		for range 4 {
@@ -249,7 +261,15 @@ func TestREL312StoppedUnderLoad(t *testing.T) {
 	if len(s.accepted) == 0 {
 		t.Fatalf("the node accepted nothing:\n%s", n.log.String())
 	}
+	for _, answer := range s.others {
+		if answer != `503, Retry-After "60"` {
+			t.Errorf("an activity was answered with %s; want 202, or 503 and when to come again", answer)
+		}
+	}
 	s.audit(t)
+	if queue := n.run("queue", "--json"); strings.Count(queue, `/users/baker answers `) != 1 {
+		t.Errorf("the answer to the follow is owed no more: %s", queue)
+	}
 }
 
 // TestREL322AMigrationIsKilled kills the first migration at one moment after another; the next one brings it to its end.

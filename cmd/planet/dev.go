@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"planet/activitypub"
+	"planet/ledger"
 	"planet/storage"
 )
 
@@ -159,10 +160,36 @@ func settle(ctx context.Context, rye, oak *devNode) error {
 	if err := rye.await(ctx, "the mill's reply", rye.has(reply.IRI)); err != nil {
 		return err
 	}
-	if _, err := oak.publish(ctx, oak.owner, "The mill is open to visitors on Saturday.", ""); err != nil {
+	if err := rye.trade(ctx); err != nil {
 		return err
 	}
-	return nil
+	_, err = oak.publish(ctx, oak.owner, "The mill is open to visitors on Saturday.", "")
+	return err
+}
+
+// devCurrency is the currency of the first node's co-op.
+const devCurrency = "GRN"
+
+// trade founds a currency, in which the owner buys two loaves.
+func (n *devNode) trade(ctx context.Context) error {
+	coop, err := n.db.LocalActor(ctx, n.coop)
+	if err != nil {
+		return err
+	}
+	owner, err := n.db.LocalActor(ctx, n.owner)
+	if err != nil {
+		return err
+	}
+	by := activitypub.By{Actor: coop}
+	c, err := n.node.FoundCurrency(ctx, by, activitypub.NewCurrency{Code: devCurrency, Name: "Grain", Kind: ledger.Mutual, CreditLimit: "100"})
+	if err != nil {
+		return err
+	}
+	if _, err := n.node.OpenAccount(ctx, by, c, owner); err != nil {
+		return err
+	}
+	_, err = n.node.Pay(ctx, activitypub.By{Actor: owner}, activitypub.PayOrder{Currency: c, To: coop, Amount: "6.00", Memo: "two rye loaves"})
+	return err
 }
 
 // follow lets one of our actors follow one of the other node's, and waits until that one has said yes.
@@ -245,6 +272,21 @@ func (c *app) tellTale(ctx context.Context, rye, oak *devNode) error {
 			answer = " (an answer)"
 		}
 		c.say("  %s%s: %s", author.Handle(rye.node.Host), answer, p.URL)
+	}
+	cur, err := rye.node.Currency(ctx, devCurrency)
+	if errors.Is(err, storage.ErrNotFound) { // kept from before there was money
+		return nil
+	} else if err != nil {
+		return err
+	}
+	paid, err := rye.db.Payments(ctx, coop.IRI, 0, 5)
+	if err != nil {
+		return err
+	}
+	c.say("In %s's currency, %s:", rye.coop, cur.Book.IRI)
+	for i := range paid {
+		p := &paid[i]
+		c.say("  %s paid %s to %s: %s (%s)", c.nameOf(rye.db, p.Payer), money(cur.Book, int64(p.Amount)), c.nameOf(rye.db, p.Payee), p.Memo, p.State)
 	}
 	return nil
 }

@@ -151,6 +151,21 @@ func (c *app) examine() []symptom {
 	case restored:
 		warn("restored", fmt.Sprintf("from a backup made at %s UTC, not yet confirmed: what was paid after that is not known here", stamp(&made)))
 	}
+	switch cs, err := db.Currencies(c.ctx); {
+	case err != nil:
+		note("currencies", err, "")
+	case len(cs) > 0:
+		frozen := 0
+		for _, cur := range cs {
+			if cur.Frozen != "" {
+				frozen++
+				note("currency "+cur.Book.Code, fmt.Errorf("frozen: %s (see planet ledger verify, planet ledger resume)", cur.Frozen), "")
+			}
+		}
+		if frozen == 0 {
+			note("currencies", nil, fmt.Sprintf("%d, none is frozen", len(cs)))
+		}
+	}
 	owned, err := db.HasOwner(c.ctx)
 	if err == nil && !owned {
 		warn("owner", "there is none yet: open the link that planet serve prints, or planet user create NAME --admin")

@@ -479,3 +479,33 @@ func (cmd userUnsilenceCmd) Run(c *app) error {
 		return nil
 	})
 }
+
+// restricted is somebody elsewhere who is suspended or silenced, as --json prints one.
+type restricted struct {
+	Handle    string      `json:"handle"`
+	IRI       storage.IRI `json:"iri"`
+	Suspended *time.Time  `json:"suspended,omitempty"`
+	Silenced  *time.Time  `json:"silenced,omitempty"`
+}
+
+// listRestricted lists them; all: also those whom a rule for their server is about.
+func (c *app) listRestricted(all, json bool) error {
+	return c.withDB(func(db *storage.DB) error {
+		actors, err := db.Restricted(c.ctx, all)
+		if err != nil {
+			return err
+		}
+		entries := make([]restricted, 0, len(actors))
+		for _, a := range actors {
+			entries = append(entries, restricted{a.Handle(c.host()), a.IRI, a.SuspendedAt, a.SilencedAt})
+		}
+		if json {
+			return c.json(entries)
+		}
+		t := c.table("HANDLE", "SUSPENDED", "SILENCED", "ADDRESS")
+		for _, e := range entries {
+			t.row(e.Handle, stamp(e.Suspended), stamp(e.Silenced), string(e.IRI))
+		}
+		return t.flush()
+	})
+}

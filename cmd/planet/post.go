@@ -204,10 +204,12 @@ func (postShowCmd) Help() string {
 // postDetails is a post with what others did with it.
 type postDetails struct {
 	postEntry
-	Author  string `json:"author"`
-	Likes   int64  `json:"likes"`
-	Boosts  int64  `json:"boosts"`
-	Replies int64  `json:"replies"`
+	Author  string      `json:"author"`
+	Quotes  storage.IRI `json:"quotes,omitempty"`
+	Allowed bool        `json:"quote_allowed,omitempty"` // the quoted author's server says so
+	Likes   int64       `json:"likes"`
+	Boosts  int64       `json:"boosts"`
+	Replies int64       `json:"replies"`
 }
 
 func (c *app) postDetails(db *storage.DB, p *storage.Post) (*postDetails, error) {
@@ -215,7 +217,7 @@ func (c *app) postDetails(db *storage.DB, p *storage.Post) (*postDetails, error)
 	if err != nil {
 		return nil, err
 	}
-	d := &postDetails{postEntry: entryOf(a, p), Author: a.Handle(c.host())}
+	d := &postDetails{postEntry: entryOf(a, p), Author: a.Handle(c.host()), Quotes: p.Quote, Allowed: p.QuoteAllowed}
 	d.Text = textOf(p)
 	if d.Likes, err = db.CountLikes(c.ctx, p.ID); err != nil {
 		return nil, err
@@ -253,6 +255,13 @@ func (cmd postShowCmd) Run(c *app) error {
 		t.row("visibility", d.Visibility)
 		if d.InReplyTo != "" {
 			t.row("answers", string(d.InReplyTo))
+		}
+		if d.Quotes != "" {
+			leave := "without leave"
+			if d.Allowed {
+				leave = "with leave of its author"
+			}
+			t.row("quotes", string(d.Quotes)+", "+leave)
 		}
 		if d.CW != "" {
 			t.row("warning", d.CW)

@@ -78,7 +78,7 @@ func TestScriptsOnPostgres(t *testing.T) {
 		return nil
 	})
 	p.Dir = ""
-	for _, name := range []string{"user", "coop", "invite_token", "post", "domain", "media", "migrate_doctor", "setuplink", "signals"} {
+	for _, name := range []string{"user", "coop", "invite_token", "post", "domain", "media", "migrate_doctor", "setuplink", "signals", "currency", "payment"} {
 		p.Files = append(p.Files, "testdata/script/"+name+".txtar")
 	}
 	testscript.Run(t, p)
@@ -118,6 +118,7 @@ func scripts(more func(*testscript.Env) error) testscript.Params {
 			"begin":   begin,
 			"finish":  finish,
 			"picture": picture,
+			"damage":  damage,
 		},
 	}
 }
@@ -158,7 +159,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		res, err := fresh.Get(args[0])
 		if err == nil {
 			res.Body.Close()
-			if res.StatusCode < 500 && !neg {
+			if (res.StatusCode < 500) != neg {
 				return
 			}
 		} else if neg {
@@ -305,6 +306,17 @@ func picture(ts *testscript.TestScript, _ bool, args []string) {
 	var b bytes.Buffer
 	ts.Check(png.Encode(&b, img))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
+}
+
+// damage SQL… does to the database behind the node's back what a bad disk would.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite3", ts.Getenv("PLANET_DATA")+"/planet.db")
+	ts.Check(err)
+	defer db.Close()
+	for _, text := range args {
+		_, err := db.Exec(text)
+		ts.Check(err)
+	}
 }
 
 // get STATUS ADDRESS [ACCEPT] asks a node.

@@ -94,6 +94,14 @@ func (c *app) start(cfg *Config, log *slog.Logger) (s *serving, err error) {
 	if s.node, err = makeNode(c.ctx, cfg, s.db, log); err != nil {
 		return s, err
 	}
+	// A book that is damaged is frozen; the rest of the node goes on.
+	damaged, err := s.db.CheckBooks(c.ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, d := range damaged {
+		log.Error("MONEY: a book is damaged, and frozen: nothing is paid in it any more; see docs/operating.md, Money", "currency", d.Code, "damage", d.Error())
+	}
 	proxies, err := prefixes("trusted_proxies", cfg.TrustedProxies)
 	if err != nil {
 		return s, err

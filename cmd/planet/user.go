@@ -15,7 +15,7 @@ import (
 
 type userCmd struct {
 	Create    userCreateCmd    `cmd:"" help:"Add a person."`
-	List      userListCmd      `cmd:"" help:"List the people."`
+	List      userListCmd      `cmd:"" help:"List the people, or who elsewhere is suspended or silenced."`
 	Show      userShowCmd      `cmd:"" help:"Show one person and her roles."`
 	Role      userRoleCmd      `cmd:"" help:"Change what a person may do on the node."`
 	Profile   profileCmd       `cmd:"" help:"Change how a person looks to others."`
@@ -130,12 +130,22 @@ func (c *app) password(fromStdin bool) (password string, made bool, err error) {
 }
 
 type userListCmd struct {
-	JSON bool `help:"Print JSON."`
+	Elsewhere bool `help:"Those of other servers who are suspended or silenced, instead."`
+	All       bool `help:"With --elsewhere: also those who are so with all of their server, see planet domain list."`
+	JSON      bool `help:"Print JSON."`
 }
 
-func (userListCmd) Help() string { return "Example: planet user list --json" }
+func (userListCmd) Help() string {
+	return "Example: planet user list --json\n         planet user list --elsewhere"
+}
 
 func (cmd userListCmd) Run(c *app) error {
+	if cmd.Elsewhere {
+		return c.listRestricted(cmd.All, cmd.JSON)
+	}
+	if cmd.All {
+		return usageError{"--all goes with --elsewhere"}
+	}
 	return c.withDB(func(db *storage.DB) error {
 		users, err := db.Users(c.ctx)
 		if err != nil {

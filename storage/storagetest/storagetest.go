@@ -168,7 +168,7 @@ func Each(t *testing.T, test func(t *testing.T, db *storage.DB)) {
 var schemas atomic.Int64
 
 // Postgres is a migrated PostgreSQL database of the test's own; the test is skipped where there is no server.
-func Postgres(t *testing.T) *storage.DB {
+func Postgres(t testing.TB) *storage.DB {
 	t.Helper()
 	server := os.Getenv("PLANET_TEST_POSTGRES")
 	if server == "" {

@@ -446,7 +446,8 @@ CREATE TABLE posts (
   language       TEXT NOT NULL,
   url            TEXT NOT NULL,
   quote          TEXT NOT NULL, -- the post that it quotes
-  quote_approval TEXT NOT NULL, -- who says that it may
+  quote_approval TEXT NOT NULL, -- the stamp that allows it, as claimed
+  quote_allowed  BOOLEAN NOT NULL, -- the server of the post that is quoted says so
   approval       TEXT NOT NULL, -- of a reply whose parent's author wants to be asked: pending, rejected, or the IRI that says yes
   policy         TEXT, -- JSON: who may reply, quote, like and share; NULL for no word of it
   attachments    TEXT, -- JSON, NULL for none
@@ -465,6 +466,8 @@ CREATE UNIQUE INDEX posts_boost ON posts (boost_of_id, actor_id) WHERE boost_of_
 CREATE INDEX posts_conversation ON posts (conversation, id) WHERE conversation <> '';
 
 CREATE INDEX posts_reply ON posts (in_reply_to) WHERE in_reply_to <> '';
+
+CREATE INDEX posts_stamp ON posts (quote_approval) WHERE quote_approval <> '';
 
 CREATE TABLE reports (
   id          INTEGER PRIMARY KEY,

@@ -72,7 +72,7 @@ func New(c Config) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"home", "about", "profile", "post", "tag", "interact", "continue", "setup", "invite", "welcome", "error"} {
+	for _, name := range []string{"home", "about", "profile", "post", "tag", "currency", "interact", "continue", "setup", "invite", "welcome", "error"} {
 		t, err := parts.Clone()
 		if err != nil {
 			return nil, err
@@ -84,7 +84,7 @@ func New(c Config) (*Pages, error) {
 	return p, nil
 }
 
-// Register adds the routes of the pages; Profile and Post share theirs with documents, and are added by web/routes.go.
+// Register adds the routes of the pages; Profile, Post and Currency share theirs with documents, and are added by web/routes.go.
 // A route with a :code in it is never logged as it was asked for.
 func (p *Pages) Register(e *echo.Echo) {
 	for _, r := range []struct {

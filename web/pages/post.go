@@ -38,6 +38,8 @@ type postCard struct {
 	Pinned  bool
 	Poll    *storage.Poll
 	Closed  bool // the poll is over
+	Quoted  *postCard
+	Quotes  string // the address of what it quotes, as long as nobody has said that it may; then Quoted is shown in its place
 }
 
 // picture is one that a post shows: by an address on this node, wherever it comes from.
@@ -119,6 +121,9 @@ func (p *Pages) postCards(ctx context.Context, posts []storage.Post) ([]postCard
 		if err := p.addPoll(ctx, &card); err != nil {
 			return nil, err
 		}
+		if err := p.addQuote(ctx, &card); err != nil {
+			return nil, err
+		}
 		cards = append(cards, card)
 	}
 	return cards, nil
@@ -154,6 +159,31 @@ func (p *Pages) addPoll(ctx context.Context, card *postCard) error {
 	}
 	card.Poll, card.Closed = poll, err == nil && !poll.Open(p.DB.Now())
 	return err
+}
+
+// addQuote shows what a post quotes when the quoted author's server allows it (FEP-044f), else only where that is.
+func (p *Pages) addQuote(ctx context.Context, card *postCard) error {
+	if card.Post.Quote == "" {
+		return nil
+	}
+	card.Quotes = webAddress(string(card.Post.Quote))
+	if !card.Post.QuoteAllowed {
+		return nil
+	}
+	quoted, err := p.DB.PostByIRI(ctx, card.Post.Quote)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && (!readable(quoted) || quoted.BoostOfID != nil) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	author, err := p.DB.ActorByID(ctx, quoted.ActorID)
+	if err != nil || !visible(author) {
+		return err
+	}
+	q := p.postCard(*quoted, author)
+	card.Quoted = &q
+	return p.addPoll(ctx, card.Quoted)
 }
 
 // before reads ?before=, the id that a list goes on from. One more than a page is asked for, to know whether there are more.

@@ -150,7 +150,8 @@ CREATE TABLE posts (
   language       TEXT NOT NULL,
   url            TEXT NOT NULL,
   quote          TEXT NOT NULL, -- the post that it quotes
-  quote_approval TEXT NOT NULL, -- who says that it may
+  quote_approval TEXT NOT NULL, -- the stamp that allows it, as claimed
+  quote_allowed  BOOLEAN NOT NULL, -- the server of the post that is quoted says so
   approval       TEXT NOT NULL, -- of a reply whose parent's author wants to be asked: pending, rejected, or the IRI that says yes
   policy         TEXT, -- JSON: who may reply, quote, like and share; NULL for no word of it
   attachments    TEXT, -- JSON, NULL for none
@@ -165,6 +166,7 @@ CREATE INDEX posts_actor ON posts (actor_id, id);
 CREATE UNIQUE INDEX posts_boost ON posts (boost_of_id, actor_id) WHERE boost_of_id IS NOT NULL;
 CREATE INDEX posts_conversation ON posts (conversation, id) WHERE conversation <> '';
 CREATE INDEX posts_reply ON posts (in_reply_to) WHERE in_reply_to <> '';
+CREATE INDEX posts_stamp ON posts (quote_approval) WHERE quote_approval <> '';
 
 -- Pictures that were uploaded here; the files lie in the data directory.
 CREATE TABLE media (

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"planet/activitypub"
+	"planet/ledger"
+	"planet/storage"
+)
+
+type accountCmd struct {
+	Open      accountOpenCmd      `cmd:"" help:"Open accounts in a currency."`
+	List      accountListCmd      `cmd:"" help:"List the accounts of a currency, with their balances."`
+	Statement accountStatementCmd `cmd:"" help:"What moved on an account."`
+}
+
+type accountOpenCmd struct {
+	Handles  []string `arg:"" name:"handle" help:"Whose."`
+	Currency string   `required:"" placeholder:"CODE" help:"In which currency."`
+}
+
+func (accountOpenCmd) Help() string {
+	return `Each gets the limits that the currency's rules give. Who has an account already keeps it.
+
+Example: planet account open --currency GRN ana bo`
+}
+
+func (cmd accountOpenCmd) Run(c *app) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		cur, coop, err := c.currency(n, cmd.Currency)
+		if err != nil {
+			return err
+		}
+		for _, h := range cmd.Handles {
+			owner, err := c.owner(n, h)
+			if err != nil {
+				return err
+			}
+			if !owner.Local() {
+				return fmt.Errorf("%s is of another server: accounts for people elsewhere come with payments between nodes", h)
+			}
+			fresh, err := n.OpenAccount(c.ctx, activitypub.By{Actor: coop}, cur, owner)
+			switch {
+			case err != nil:
+				return refusal(err, nil)
+			case fresh:
+				c.say("%s has an account in %s and may owe %s", owner.Username, cur.Book.Code, bound(cur.Book, cur.Book.Rules.Floor, -1))
+			default:
+				c.say("%s has an account in %s already", owner.Username, cur.Book.Code)
+			}
+		}
+		return nil
+	})
+}
+
+// accountEntry is an account as --json prints one. Amounts are decimals with a point.
+type accountEntry struct {
+	ID        ledger.ID `json:"-"`
+	Account   string    `json:"id"`
+	Owner     string    `json:"owner"`
+	IRI       string    `json:"iri"`
+	Role      string    `json:"role"`
+	Balance   string    `json:"balance"`
+	Held      string    `json:"held"`     // of what it gives
+	Incoming  string    `json:"incoming"` // held for it
+	Spendable *string   `json:"spendable"`
+	Credit    *string   `json:"credit_limit"`
+	Ceiling   *string   `json:"ceiling"`
+	Flags     []string  `json:"flags"`
+}
+
+type accountListCmd struct {
+	Currency string `required:"" placeholder:"CODE" help:"In which currency."`
+	JSON     bool   `help:"Print JSON."`
+}
+
+func (accountListCmd) Help() string { return "Example: planet account list --currency GRN" }
+
+func (cmd accountListCmd) Run(c *app) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		cur, _, err := c.currency(n, cmd.Currency)
+		if err != nil {
+			return err
+		}
+		accounts, names, err := c.holders(c.ctx, n.DB, cur)
+		if err != nil {
+			return err
+		}
+		u, list := cur.Book, []accountEntry{}
+		t := c.table("OWNER", "ROLE", "BALANCE", "HELD", "SPENDABLE", "MAY OWE", "MAY HOLD", "STATE")
+		for _, a := range accounts {
+			e := accountEntry{Account: a.ID.String(), Owner: names[a.ID].Name, IRI: a.Ref, Role: a.Role.String(), Balance: *decimal(u, a.Balance()),
+				Held: *decimal(u, a.DebitsPending), Incoming: *decimal(u, a.CreditsPending), Flags: flagsOf(a.Flags)}
+			spendable := activitypub.Unlimited
+			if s, bounded := a.Spendable(); bounded {
+				e.Spendable, spendable = decimal(u, s), u.Format(s)
+			}
+			if a.Floor.Set {
+				e.Credit = decimal(u, -a.Floor.V)
+			}
+			if a.Ceil.Set {
+				e.Ceiling = decimal(u, a.Ceil.V)
+			}
+			list = append(list, e)
+			state := strings.Join(e.Flags, ", ")
+			if a.SoftFloor.Set && a.Balance() < a.SoftFloor.V || a.SoftCeil.Set && a.Balance() > a.SoftCeil.V {
+				state = strings.TrimPrefix(state+", beyond the warning", ", ")
+			}
+			t.row(e.Owner, e.Role, u.Format(a.Balance()), u.Format(a.DebitsPending), spendable, bound(u, a.Floor, -1), bound(u, a.Ceil, 1), state)
+		}
+		if cmd.JSON {
+			return c.json(list)
+		}
+		return t.flush()
+	})
+}
+
+func flagsOf(f ledger.Flags) []string {
+	out := []string{}
+	for _, name := range []string{"no-debit", "no-credit", "closed"} {
+		if f&flagNames[name] != 0 {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+type accountStatementCmd struct {
+	Name     string `arg:"" help:"Whose account."`
+	Currency string `required:"" placeholder:"CODE" help:"In which currency."`
+	From     string `placeholder:"DAY" help:"From this day on, such as 2026-11-01 (UTC)."`
+	To       string `placeholder:"DAY" help:"Until the end of this day."`
+	Format   string `default:"text" enum:"text,csv,hledger,beancount,jsonl" help:"text, csv, hledger, beancount or jsonl."`
+}
+
+func (accountStatementCmd) Help() string {
+	return "Example: planet account statement --currency GRN bakery --from 2026-11-01 --to 2026-11-30 --format hledger"
+}
+
+func (cmd accountStatementCmd) Run(c *app) error {
+	from, to, err := days(cmd.From, cmd.To)
+	if err != nil {
+		return err
+	}
+	return c.withNode(func(n *activitypub.Node) error {
+		cur, _, err := c.currency(n, cmd.Currency)
+		if err != nil {
+			return err
+		}
+		owner, err := c.owner(n, cmd.Name)
+		if err != nil {
+			return err
+		}
+		a, err := n.DB.Account(c.ctx, cur, owner.IRI)
+		if err != nil {
+			return fmt.Errorf("%s has no account in %s", owner.Username, cur.Book.Code)
+		}
+		s, _, err := n.DB.Statement(c.ctx, a.ID, from, to, 0)
+		if err != nil {
+			return err
+		}
+		j, err := c.journalOf(n.DB, cur, s)
+		if err != nil {
+			return err
+		}
+		j.From, j.To = instant(from), instant(to)
+		return j.Write(c.stdout, cmd.Format)
+	})
+}
+
+// days reads the first and the last day of a statement; the end is the beginning of the day after.
+func days(first, last string) (from, to time.Time, err error) {
+	for _, d := range []struct {
+		flag, text string
+		at         *time.Time
+		add        int
+	}{{"--from", first, &from, 0}, {"--to", last, &to, 1}} {
+		if d.text == "" {
+			continue
+		}
+		t, err := time.Parse(time.DateOnly, d.text)
+		if err != nil {
+			return from, to, usageError{fmt.Sprintf("%s %s: want a day, such as 2026-11-01", d.flag, d.text)}
+		}
+		*d.at = t.AddDate(0, 0, d.add)
+	}
+	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
+		return from, to, usageError{"--from is after --to"}
+	}
+	return from, to, nil
+}
+
+func instant(t time.Time) ledger.Instant {
+	if t.IsZero() {
+		return 0
+	}
+	return ledger.Instant(t.UnixNano())
+}
+
+// journalOf makes an export of a statement, with names and words.
+func (c *app) journalOf(db *storage.DB, cur *storage.Currency, s ledger.Statement) (*ledger.Journal, error) {
+	accounts, names, err := c.holders(c.ctx, db, cur)
+	if err != nil {
+		return nil, err
+	}
+	memos, err := db.Memos(c.ctx, cur)
+	if err != nil {
+		return nil, err
+	}
+	j := &ledger.Journal{Currency: cur.Book, Of: s.Account, Opening: s.Opening, Closing: s.Closing}
+	named := map[ledger.ID]bool{s.Account: true}
+	for _, l := range s.Lines {
+		m := ledger.Movement{Seq: l.Seq, At: l.At, Transfer: l.Transfer, Code: l.Code, Debit: l.Other, Credit: s.Account, Amount: l.Change,
+			CreditAfter: ledger.At(l.Balance), Memo: memos[l.Transfer]}
+		if l.Change < 0 {
+			m.Debit, m.Credit, m.Amount, m.DebitAfter, m.CreditAfter = s.Account, l.Other, -l.Change, ledger.At(l.Balance), ledger.Bound{}
+		}
+		named[l.Other] = true
+		j.Movements = append(j.Movements, m)
+	}
+	j.Holders = inOrder(accounts, names, func(id ledger.ID) bool { return named[id] })
+	return j, nil
+}

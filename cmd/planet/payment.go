@@ -1,0 +1,314 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"planet/activitypub"
+	"planet/ledger"
+	"planet/storage"
+)
+
+type payCmd struct {
+	As       string        `required:"" placeholder:"NAME" help:"The person or co-op that pays."`
+	To       string        `required:"" placeholder:"HANDLE" help:"Who is paid."`
+	Amount   string        `required:"" help:"How much, such as 3.00; in a currency of hours also 1:30."`
+	Currency string        `required:"" placeholder:"CODE" help:"In which currency: its code or its address."`
+	Memo     string        `help:"What it is for: at most 500 characters."`
+	Order    string        `placeholder:"IRI" help:"What is paid with it: the same is not paid twice."`
+	Hold     time.Duration `placeholder:"1h" help:"Hold the amount for so long, until the payee takes it (payment post) or lets it go (payment void)."`
+	Dated    string        `placeholder:"DAY" help:"The day to write on it, at most a month back."`
+	ID       string        `name:"id" placeholder:"KEY" help:"A word of your own: the same command with the same word pays once, however often it is run."`
+	JSON     bool          `help:"Print JSON."`
+}
+
+func (payCmd) Help() string {
+	return "Example: planet pay --as ana --to bakery --amount 3.00 --currency GRN --memo \"2 loaves\" --id order-17"
+}
+
+// paymentEntry is a payment as --json prints one. The amount is a decimal with a point.
+type paymentEntry struct {
+	ID       storage.ID  `json:"id"`
+	IRI      storage.IRI `json:"iri"`
+	Transfer string      `json:"transfer"`
+	Currency string      `json:"currency"`
+	From     storage.IRI `json:"from"`
+	To       storage.IRI `json:"to"`
+	Amount   string      `json:"amount"`
+	Code     string      `json:"code"`
+	Memo     string      `json:"memo,omitempty"`
+	State    string      `json:"state"`
+	Reason   string      `json:"reason,omitempty"`
+	RefundOf *storage.ID `json:"refund_of,omitempty"`
+	Expires  *time.Time  `json:"expires,omitempty"`
+	Created  time.Time   `json:"created"`
+	Settled  *time.Time  `json:"settled,omitempty"`
+	Twin     *storage.ID `json:"twin,omitempty"` // the same was paid shortly before
+}
+
+func paymentOf(u ledger.Currency, p *storage.Payment) paymentEntry {
+	return paymentEntry{ID: p.ID, IRI: p.IRI, Transfer: p.Transfer().String(), Currency: u.Code, From: p.Payer, To: p.Payee, Amount: *decimal(u, int64(p.Amount)), Code: p.Code,
+		Memo: p.Memo, State: p.State, Reason: p.Reason, RefundOf: p.RefundOf, Expires: p.ExpiresAt, Created: p.CreatedAt, Settled: p.SettledAt}
+}
+
+func (cmd payCmd) Run(c *app) error {
+	var dated time.Time
+	if cmd.Dated != "" {
+		var err error
+		if dated, err = time.Parse(time.DateOnly, cmd.Dated); err != nil {
+			return usageError{fmt.Sprintf("--dated %s: want a day, such as 2026-11-01", cmd.Dated)}
+		}
+	}
+	return c.withNode(func(n *activitypub.Node) error {
+		by, err := c.actor(n.DB, cmd.As)
+		if err != nil {
+			return err
+		}
+		cur, _, err := c.currency(n, cmd.Currency)
+		if err != nil {
+			return err
+		}
+		to, err := c.owner(n, cmd.To)
+		if err != nil {
+			return err
+		}
+		p, err := n.Pay(c.ctx, activitypub.By{Actor: by}, activitypub.PayOrder{Currency: cur, To: to, Amount: cmd.Amount, Memo: cmd.Memo, Order: storage.IRI(cmd.Order),
+			Hold: cmd.Hold, Dated: dated, Key: cmd.ID})
+		if err != nil {
+			return refusal(err, p)
+		}
+		twin, err := n.Twin(c.ctx, p)
+		if err != nil {
+			return err
+		}
+		e := paymentOf(cur.Book, p)
+		if twin != nil {
+			e.Twin = &twin.ID
+		}
+		if cmd.JSON {
+			return c.json(e)
+		}
+		switch p.State {
+		case storage.PaymentHeld:
+			c.say("held %s of %s for %s until %s UTC: payment %s, %s", money(cur.Book, int64(p.Amount)), by.Username, to.Username, stamp(p.ExpiresAt), p.ID, p.State)
+		case storage.PaymentCommitted:
+			c.say("%s paid %s to %s: payment %s, %s", by.Username, money(cur.Book, int64(p.Amount)), to.Username, p.ID, p.State)
+		default: // asked again
+			c.say("this was asked before: payment %s, %s", p.ID, p.State)
+		}
+		if twin != nil {
+			c.say("Twice? %s, between the same two, was payment %s, %d seconds before.", money(cur.Book, int64(p.Amount)), twin.ID, int(p.CreatedAt.Sub(twin.CreatedAt).Seconds()))
+		}
+		return nil
+	})
+}
+
+type paymentCmd struct {
+	List   paymentListCmd   `cmd:"" help:"List payments, newest first."`
+	Show   paymentShowCmd   `cmd:"" help:"Show one payment."`
+	Post   paymentPostCmd   `cmd:"" help:"Take a payment that is held, as its payee."`
+	Void   paymentVoidCmd   `cmd:"" help:"Let a payment that is held go, as its payee."`
+	Refund paymentRefundCmd `cmd:"" help:"Give a payment back, as its payee."`
+}
+
+type paymentListCmd struct {
+	Of     string     `placeholder:"NAME" help:"From and to this person or co-op alone."`
+	Before storage.ID `placeholder:"ID" help:"Older than this one."`
+	Limit  int        `default:"50" help:"At most so many."`
+	JSON   bool       `help:"Print JSON."`
+}
+
+func (paymentListCmd) Help() string { return "Example: planet payment list --of bakery" }
+
+func (cmd paymentListCmd) Run(c *app) error {
+	if cmd.Limit < 1 || cmd.Limit > 10_000 {
+		return usageError{"--limit: want 1 to 10000"}
+	}
+	return c.withDB(func(db *storage.DB) error {
+		var of storage.IRI
+		if cmd.Of != "" {
+			a, err := c.actor(db, cmd.Of)
+			if err != nil {
+				return err
+			}
+			of = a.IRI
+		}
+		ps, err := db.Payments(c.ctx, of, cmd.Before, cmd.Limit)
+		if err != nil {
+			return err
+		}
+		list, t := []paymentEntry{}, c.table("PAYMENT", "TIME", "FROM", "TO", "AMOUNT", "STATE", "FOR")
+		books := map[storage.ID]ledger.Currency{}
+		for i := range ps {
+			p := &ps[i]
+			u, ok := books[p.CurrencyID]
+			if !ok {
+				cur, err := db.CurrencyByID(c.ctx, p.CurrencyID)
+				if err != nil {
+					return err
+				}
+				u = cur.Book
+				books[p.CurrencyID] = u
+			}
+			list = append(list, paymentOf(u, p))
+			t.row(p.ID.String(), stamp(&p.CreatedAt), c.nameOf(db, p.Payer), c.nameOf(db, p.Payee), money(u, int64(p.Amount)), stateOf(p), p.Memo)
+		}
+		if cmd.JSON {
+			return c.json(list)
+		}
+		return t.flush()
+	})
+}
+
+func stateOf(p *storage.Payment) string {
+	if p.Reason != "" {
+		return p.State + ": " + p.Reason
+	}
+	return p.State
+}
+
+// nameOf is the name of an actor, or her id when she is not known here any more.
+func (c *app) nameOf(db *storage.DB, iri storage.IRI) string {
+	a, err := db.ActorByIRI(c.ctx, iri)
+	switch {
+	case err != nil:
+		return string(iri)
+	case a.Local():
+		return a.Username
+	}
+	return a.Username + "@" + a.Domain
+}
+
+// payment finds a payment with its currency.
+func (c *app) payment(db *storage.DB, id storage.ID) (*storage.Payment, *storage.Currency, error) {
+	p, err := db.PaymentByID(c.ctx, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil, fmt.Errorf("there is no payment %s", id)
+	} else if err != nil {
+		return nil, nil, err
+	}
+	cur, err := db.CurrencyByID(c.ctx, p.CurrencyID)
+	return p, cur, err
+}
+
+type paymentShowCmd struct {
+	ID   storage.ID `arg:"" help:"Which payment."`
+	JSON bool       `help:"Print JSON."`
+}
+
+func (paymentShowCmd) Help() string { return "Example: planet payment show 123456789" }
+
+func (cmd paymentShowCmd) Run(c *app) error {
+	return c.withDB(func(db *storage.DB) error {
+		p, cur, err := c.payment(db, cmd.ID)
+		if err != nil {
+			return err
+		}
+		if cmd.JSON {
+			return c.json(paymentOf(cur.Book, p))
+		}
+		t := c.table("payment", p.ID.String())
+		t.row("id", string(p.IRI))
+		t.row("from", c.nameOf(db, p.Payer))
+		t.row("to", c.nameOf(db, p.Payee))
+		t.row("amount", money(cur.Book, int64(p.Amount)))
+		t.row("what", p.Code)
+		t.row("for", p.Memo)
+		t.row("state", stateOf(p))
+		t.row("made", stamp(&p.CreatedAt))
+		t.row("held until", stamp(p.ExpiresAt))
+		t.row("settled", stamp(p.SettledAt))
+		if p.RefundOf != nil {
+			t.row("refund of", p.RefundOf.String())
+		}
+		return t.flush()
+	})
+}
+
+// payeeAct is what the three commands of a payee have in common.
+type payeeAct struct {
+	Payment storage.ID `arg:"" help:"Which payment."`
+	As      string     `placeholder:"NAME" help:"The payee (default: whoever it is)."`
+	Key     string     `name:"id" placeholder:"KEY" help:"A word of your own: the same command with the same word is done once."`
+	JSON    bool       `help:"Print JSON."`
+}
+
+func (cmd payeeAct) run(c *app, verb string, do func(n *activitypub.Node, by activitypub.By) (*storage.Payment, error)) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		p, cur, err := c.payment(n.DB, cmd.Payment)
+		if err != nil {
+			return err
+		}
+		name := cmd.As
+		if name == "" {
+			name = c.nameOf(n.DB, p.Payee)
+		}
+		by, err := c.actor(n.DB, name)
+		if err != nil {
+			return err
+		}
+		kept, err := do(n, activitypub.By{Actor: by})
+		if err != nil {
+			if kept != nil && kept.ID == p.ID { // the refusal of an act on it is no payment
+				kept = nil
+			}
+			return refusal(err, kept)
+		}
+		if cmd.JSON {
+			return c.json(paymentOf(cur.Book, kept))
+		}
+		c.say("%s %s %s: payment %s, %s", by.Username, verb, money(cur.Book, int64(kept.Amount)), kept.ID, kept.State)
+		return nil
+	})
+}
+
+type paymentPostCmd struct {
+	payeeAct
+	Amount string `help:"How much of it (default: all); the rest goes back."`
+}
+
+func (paymentPostCmd) Help() string { return "Example: planet payment post 123456789 --amount 2.50" }
+
+func (cmd paymentPostCmd) Run(c *app) error {
+	return cmd.run(c, "took", func(n *activitypub.Node, by activitypub.By) (*storage.Payment, error) {
+		return n.TakePayment(c.ctx, by, cmd.Payment, cmd.Amount, cmd.Key)
+	})
+}
+
+type paymentVoidCmd struct{ payeeAct }
+
+func (paymentVoidCmd) Help() string { return "Example: planet payment void 123456789" }
+
+func (cmd paymentVoidCmd) Run(c *app) error {
+	return cmd.run(c, "let go of", func(n *activitypub.Node, by activitypub.By) (*storage.Payment, error) {
+		return n.ReleasePayment(c.ctx, by, cmd.Payment, cmd.Key)
+	})
+}
+
+type paymentRefundCmd struct {
+	payeeAct
+	Amount string `help:"How much of it (default: all that is left)."`
+	Memo   string `help:"Why: at most 500 characters."`
+}
+
+func (paymentRefundCmd) Help() string {
+	return `A refund is a payment of its own; the first one stays in the book.
+
+Example: planet payment refund 123456789 --amount 1.00 --memo "one loaf was burnt"`
+}
+
+func (cmd paymentRefundCmd) Run(c *app) error {
+	return cmd.run(c, "gave back", func(n *activitypub.Node, by activitypub.By) (*storage.Payment, error) {
+		return n.RefundPayment(c.ctx, by, cmd.Payment, cmd.Amount, cmd.Memo, cmd.Key)
+	})
+}
+
+// plural counts things.
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, strings.TrimSpace(many))
+}

@@ -1,0 +1,131 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
+)
+
+// What is asked and stored about every activity that comes in goes past gorm to database/sql here: to build a statement takes gorm longer
+// than SQLite needs to run it (docs/performance.md). The statements have ? for their values, as gorm's have.
+
+// one reads the one row of a query, or ErrNotFound.
+func (db *DB) one(ctx context.Context, query string, args []any, targets ...any) error {
+	ctx, conn, err := db.plain(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.slow(ctx, query)()
+	return translate(conn.QueryRowContext(ctx, db.numbered(query), args...).Scan(targets...))
+}
+
+// run runs a statement without rows, and says how many rows it changed.
+func (db *DB) run(ctx context.Context, query string, args ...any) (changed int64, err error) {
+	ctx, conn, err := db.plain(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer db.slow(ctx, query)()
+	r, err := conn.ExecContext(ctx, db.numbered(query), args...)
+	if err != nil {
+		if t, ok := db.q(ctx).Dialector.(gorm.ErrorTranslator); ok {
+			err = t.Translate(err)
+		}
+		return 0, translate(err)
+	}
+	return r.RowsAffected()
+}
+
+// insert stores a row, a pointer to a struct, in its table. fresh is false when one is there that has the same in the columns
+// of unique ("": in those of any unique index), and nothing is changed.
+func (db *DB) insert(ctx context.Context, row any, unique string) (fresh bool, err error) {
+	v := reflect.ValueOf(row).Elem()
+	in, err := db.inserts.of(row, unique)
+	if err != nil {
+		return false, err
+	}
+	args := make([]any, len(in.fields))
+	for i, f := range in.fields {
+		args[i], _ = f.ValueOf(ctx, v)
+	}
+	n, err := db.run(ctx, in.query, args...)
+	return n == 1, err
+}
+
+// inserts keeps the statements of insert: their columns are those that gorm sees.
+type inserts struct {
+	schemas, known sync.Map // of gorm; of ours, by insertKey
+}
+
+type insertKey struct {
+	row    reflect.Type
+	unique string
+}
+
+type insertion struct {
+	query  string
+	fields []*schema.Field
+}
+
+func (s *inserts) of(row any, unique string) (*insertion, error) {
+	key := insertKey{reflect.TypeOf(row), unique}
+	if in, ok := s.known.Load(key); ok {
+		return in.(*insertion), nil
+	}
+	table, err := schema.Parse(row, &s.schemas, schema.NamingStrategy{})
+	if err != nil {
+		return nil, err
+	}
+	in := &insertion{}
+	for _, name := range table.DBNames {
+		in.fields = append(in.fields, table.FieldsByDBName[name])
+	}
+	if unique != "" {
+		unique = "(" + unique + ") "
+	}
+	in.query = fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s) ON CONFLICT %sDO NOTHING",
+		table.Table, strings.Join(table.DBNames, ", "), strings.Repeat(", ?", len(in.fields)-1), unique)
+	s.known.Store(key, in)
+	return in, nil
+}
+
+// plain is what a statement runs on: the read pool, or inside a transaction its connection, where it runs to its end (see q).
+func (db *DB) plain(ctx context.Context) (context.Context, gorm.ConnPool, error) {
+	switch {
+	case db.tx == nil:
+		return ctx, db.pool, nil
+	case db.over.Load():
+		return ctx, nil, errOver
+	}
+	return context.WithoutCancel(ctx), db.tx.ConnPool, nil
+}
+
+// numbered writes the placeholders of the dialect. None of our statements has a ? in a text.
+func (db *DB) numbered(query string) string {
+	if db.dialect != postgresDialect {
+		return query
+	}
+	var b strings.Builder
+	for i, part := range strings.Split(query, "?") {
+		if i > 0 {
+			fmt.Fprintf(&b, "$%d", i)
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
+// scan reads the one row of a Raw query, or ErrNotFound.
+func scan(q *gorm.DB, targets ...any) error {
+	r := q.Row()
+	if r == nil { // gorm did not ask
+		return cmp.Or(q.Error, errOver)
+	}
+	return translate(r.Scan(targets...))
+}
