@@ -594,7 +594,8 @@ func TestF22ARestoredBookGoesOnInANewEpoch(t *testing.T) {
 		t.Errorf("the mark is gone before every book goes on: %v", err)
 	}
 	now := r.fresh()
-	if now.Book.Epoch != 1 || now.Origin() != "coop.example/currencies/grn/e2" {
+	second := now.Book.Epoch // a time, so that no other copy takes the same
+	if second == 0 || now.Origin() != fmt.Sprintf("coop.example/currencies/grn/e%d", second+1) {
 		t.Errorf("epoch %d, origin %s", now.Book.Epoch, now.Origin())
 	}
 	next := r.want(ledger.OKCreated, b.pay("again", "ana", "bo", 3))
@@ -646,8 +647,8 @@ func TestF22ARestoredBookGoesOnInANewEpoch(t *testing.T) {
 		t.Errorf("the mark is still there: %v", err)
 	}
 	r.want(ledger.OKCreated, b.pay("third", "ana", "bo", 3))
-	if got := r.fresh().Origin(); got != "coop.example/currencies/grn/e3" {
-		t.Error(got)
+	if got := r.fresh(); got.Book.Epoch <= second {
+		t.Errorf("epoch %d after %d", got.Book.Epoch, second)
 	}
 	if found, err := db.CheckBooks(ctx); err != nil || len(found) > 0 {
 		t.Errorf("%v, %v", found, err)
