@@ -220,7 +220,11 @@ func (cmd ledgerResumeCmd) Run(c *app) error {
 		if err != nil {
 			return err
 		}
-		c.say("%s goes on, in epoch %d, by %s", now.Book.Code, now.Book.Epoch+1, cmd.Decision)
+		if now.Book.Epoch == cur.Book.Epoch {
+			c.say("%s goes on, by %s", now.Book.Code, cmd.Decision)
+		} else {
+			c.say("%s goes on in a new epoch, by %s: its log is at %s", now.Book.Code, cmd.Decision, activitypub.LogURL(now))
+		}
 		return nil
 	})
 }
