@@ -958,6 +958,9 @@ func TestF73SaltsAreNowhereElseAndErasureBreaksNothing(t *testing.T) {
 		before, ana := rebuild(t, db, c), b.account("ana")
 		held, err := db.Receipt(ctx, c.Book.ID, 1) // of the entry that opened her account
 		b.must(err)
+		paid := storage.Payment{IRI: "https://coop.example/activities/1", UID: make([]byte, 16), CurrencyID: c.ID, Payer: "https://coop.example/users/ana",
+			Payee: "https://coop.example/users/bo", Amount: 5, Code: "payment", Memo: "for Ana's birthday", MemoSalt: []byte("s"), State: storage.PaymentCommitted}
+		b.must(db.Transaction(ctx, func(tx *storage.DB) error { paid.ID = 0; return tx.SavePayment(ctx, &paid) }))
 		b.must(db.Erase(ctx, ana))
 		b.must(db.Erase(ctx, ana)) // twice is once
 		v := b.verify()
@@ -991,8 +994,8 @@ func TestF73SaltsAreNowhereElseAndErasureBreaksNothing(t *testing.T) {
 			t.Errorf("the receipt that she holds: %v", err)
 		}
 		rows = storagetest.Rows(t, db)
-		for _, table := range ledgerTables {
-			if strings.Contains(fmt.Sprint(rows[table]), "users/ana") {
+		for _, table := range append([]string{"payments"}, ledgerTables...) {
+			if text := fmt.Sprint(rows[table]); strings.Contains(text, "users/ana") || strings.Contains(text, "Ana's birthday") {
 				t.Errorf("she is still named in %s", table)
 			}
 		}
