@@ -101,6 +101,19 @@ func TestF10AClaimedTimeIsDataOnly(t *testing.T) {
 	w.ended()
 }
 
+// Nobody else's clock ends a hold: its time is a length, counted from the instant that the book gave it.
+func TestF14AHoldLastsAsLongAsThePromiserSays(t *testing.T) {
+	w := newWorld(t)
+	w.later(60 * 24 * time.Hour)
+	w.must(pay("p", ana, bo, 5, claimed(w.at-Instant(10*24*time.Hour)), held(minute))) // the payer's clock is ten days late
+	w.later(minute - time.Second)
+	w.must(Post{ID: act("post p"), Pending: act("p"), Amount: 2})
+	w.must(pay("q", ana, bo, 5, claimed(w.at-Instant(10*24*time.Hour)), held(minute)))
+	w.later(minute + time.Second)
+	w.want(TransferExpired, Post{ID: act("post q"), Pending: act("q"), Amount: 2})
+	w.ended()
+}
+
 func TestF11AFutureDateIsNoTransfer(t *testing.T) {
 	w := newWorld(t)
 	w.want(Malformed, pay("p", ana, bo, 5, claimed(w.at+1)))

@@ -206,7 +206,7 @@ func TestF56AMemoThatTheDatabaseRefuses(t *testing.T) {
 			}
 			return l.queue(ctx, s)
 		}
-		first, bad, last := memo("first", "‮olleh 👩‍🌾"), memo("bad", "bread\x00\xff"), memo("last", strings.Repeat("é", 500))
+		first, bad, last := memo("first", "\u202eolleh 👩‍🌾"), memo("bad", "bread\x00\xff"), memo("last", strings.Repeat("é", 500))
 		l.must(release())
 		l.wantPaid(first)
 		l.wantPaid(last)
@@ -217,7 +217,7 @@ func TestF56AMemoThatTheDatabaseRefuses(t *testing.T) {
 			t.Error(err)
 		}
 		l.wantStanding(paid, "first", "last")
-		for id, want := range map[string]string{"first": "‮olleh 👩‍🌾", "last": strings.Repeat("é", 500)} {
+		for id, want := range map[string]string{"first": "\u202eolleh 👩‍🌾", "last": strings.Repeat("é", 500)} {
 			if p, err := db.PaymentByIRI(ctx, storage.IRI("https://coop.example/activities/"+id)); err != nil || p.Memo != want {
 				t.Errorf("%s: %+v, %v", id, p, err)
 			}

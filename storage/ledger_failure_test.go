@@ -594,7 +594,8 @@ func TestF22ARestoredBookGoesOnInANewEpoch(t *testing.T) {
 		t.Errorf("the mark is gone before every book goes on: %v", err)
 	}
 	now := r.fresh()
-	if now.Book.Epoch != 1 || now.Origin() != "coop.example/currencies/grn/e2" {
+	second := now.Book.Epoch // a time, so that no other copy takes the same
+	if second == 0 || now.Origin() != fmt.Sprintf("coop.example/currencies/grn/e%d", second+1) {
 		t.Errorf("epoch %d, origin %s", now.Book.Epoch, now.Origin())
 	}
 	next := r.want(ledger.OKCreated, b.pay("again", "ana", "bo", 3))
@@ -646,8 +647,8 @@ func TestF22ARestoredBookGoesOnInANewEpoch(t *testing.T) {
 		t.Errorf("the mark is still there: %v", err)
 	}
 	r.want(ledger.OKCreated, b.pay("third", "ana", "bo", 3))
-	if got := r.fresh().Origin(); got != "coop.example/currencies/grn/e3" {
-		t.Error(got)
+	if got := r.fresh(); got.Book.Epoch <= second {
+		t.Errorf("epoch %d after %d", got.Book.Epoch, second)
 	}
 	if found, err := db.CheckBooks(ctx); err != nil || len(found) > 0 {
 		t.Errorf("%v, %v", found, err)
@@ -957,6 +958,9 @@ func TestF73SaltsAreNowhereElseAndErasureBreaksNothing(t *testing.T) {
 		before, ana := rebuild(t, db, c), b.account("ana")
 		held, err := db.Receipt(ctx, c.Book.ID, 1) // of the entry that opened her account
 		b.must(err)
+		paid := storage.Payment{IRI: "https://coop.example/activities/1", UID: make([]byte, 16), CurrencyID: c.ID, Payer: "https://coop.example/users/ana",
+			Payee: "https://coop.example/users/bo", Amount: 5, Code: "payment", Memo: "for Ana's birthday", MemoSalt: []byte("s"), State: storage.PaymentCommitted}
+		b.must(db.Transaction(ctx, func(tx *storage.DB) error { paid.ID = 0; return tx.SavePayment(ctx, &paid) }))
 		b.must(db.Erase(ctx, ana))
 		b.must(db.Erase(ctx, ana)) // twice is once
 		v := b.verify()
@@ -990,8 +994,8 @@ func TestF73SaltsAreNowhereElseAndErasureBreaksNothing(t *testing.T) {
 			t.Errorf("the receipt that she holds: %v", err)
 		}
 		rows = storagetest.Rows(t, db)
-		for _, table := range ledgerTables {
-			if strings.Contains(fmt.Sprint(rows[table]), "users/ana") {
+		for _, table := range append([]string{"payments"}, ledgerTables...) {
+			if text := fmt.Sprint(rows[table]); strings.Contains(text, "users/ana") || strings.Contains(text, "Ana's birthday") {
 				t.Errorf("she is still named in %s", table)
 			}
 		}

@@ -3,6 +3,7 @@ package storage_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -529,6 +530,16 @@ func TestALongLogHasTilesOfThreeLevels(t *testing.T) {
 		if !bytes.Equal(got.Text, leaves[i]) {
 			t.Errorf("the receipt of entry %d is of another", i)
 		}
+	}
+	// The check at start looks at the newest entries; what is damaged further back only the whole check finds.
+	storagetest.Exec(t, db, "DROP TRIGGER openings_keep_update")
+	storagetest.Exec(t, db, "UPDATE openings SET opening = salt WHERE seq = 5000")
+	if found, err := db.CheckBooks(t.Context()); err != nil || len(found) > 0 {
+		t.Errorf("the check at start says %v, %v of what is far back", found, err)
+	}
+	var damage *storage.DamageError
+	if _, err := db.Verify(t.Context(), c); !errors.As(err, &damage) || damage.Seq != 5000 {
+		t.Errorf("Verify says %v, want damage in entry 5000", err)
 	}
 	t.Logf("%d entries written in %s, verified in %s", len(leaves), written, verified)
 }

@@ -207,9 +207,10 @@ func checkSQLite(version string) error {
 
 func (db *DB) openPostgres(ctx context.Context, n int) error {
 	db.dialect = postgresDialect
-	// A timeout as SQLite's. What was acknowledged survives a power cut, whatever the server's default. And the writer looks rows up by their keys,
+	// A timeout as SQLite's; what was acknowledged survives a power cut, whatever the server's default; and the writer looks rows up by their keys,
 	// where a plan made while a table was small would read the whole of it.
-	write, err := postgresPool(db.dsn, "SET lock_timeout = '5s'; SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; SET enable_seqscan = off")
+	write, err := postgresPool(db.dsn, `SET lock_timeout = '5s'; SET enable_seqscan = off;
+		SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
 	if err != nil {
 		return err
 	}

@@ -554,7 +554,7 @@ func (db *DB) checkTail(ctx context.Context, id ID) error {
 	return nil
 }
 
-// Erase takes a person out of a book: the owner's IRI, and the salts of the entries that name it. The numbers stay, under the account's id, which says nothing
+// Erase takes a person out of a book: the owner's IRI, the salts of the entries that name it, and the words on her payments. The numbers stay, under the account's id, which says nothing
 // without the IRI; the leaves stay as they are, and every proof valid (ledger.md §4.3).
 func (db *DB) Erase(ctx context.Context, account ledger.ID) error {
 	var currency int64
@@ -592,6 +592,20 @@ func (db *DB) Erase(ctx context.Context, account ledger.ID) error {
 			if err := tx.q(ctx).Exec("UPDATE openings SET salt = NULL, opening = ? WHERE currency_id = ? AND seq = ?", opening, c.ID, int64(seq)).Error; err != nil {
 				return translate(err)
 			}
+		}
+		var ref string
+		if err := scan(tx.q(ctx).Raw("SELECT ref FROM accounts WHERE uid = ?", account[:]), &ref); err != nil {
+			return err
+		}
+		// Words that were written for one of both are about both.
+		if err := tx.q(ctx).Exec("UPDATE payments SET memo = '', memo_salt = NULL WHERE currency_id = ? AND (payer = ? OR payee = ?)", c.ID, ref, ref).Error; err != nil {
+			return translate(err)
+		}
+		if err := tx.q(ctx).Exec("UPDATE payments SET payer = ? WHERE currency_id = ? AND payer = ?", name, c.ID, ref).Error; err != nil {
+			return translate(err)
+		}
+		if err := tx.q(ctx).Exec("UPDATE payments SET payee = ? WHERE currency_id = ? AND payee = ?", name, c.ID, ref).Error; err != nil {
+			return translate(err)
 		}
 		return translate(tx.q(ctx).Exec("UPDATE accounts SET ref = ? WHERE uid = ?", name, account[:]).Error)
 	})

@@ -134,7 +134,7 @@ func read(ctx context.Context, r io.Reader, take func(name string) (io.WriteClos
 		}
 		last = h.Name
 		if h.Name == manifestName {
-			return readManifest(in, h, seen, count)
+			return readManifest(in, seen, count)
 		}
 		if _, twice := seen[h.Name]; twice {
 			return nil, fmt.Errorf("the backup is not as it was made: %s is in it twice", h.Name)
@@ -222,12 +222,12 @@ func pictureOf(member string) string {
 }
 
 // readManifest holds what was read against what was written, and wants the file to end.
-func readManifest(in *tar.Reader, h *tar.Header, seen map[string]Member, count *counting) (*Manifest, error) {
+func readManifest(in *tar.Reader, seen map[string]Member, count *counting) (*Manifest, error) {
 	text, err := io.ReadAll(in)
 	if err != nil {
 		return nil, within(err, manifestName)
 	}
-	h, err = in.Next()
+	h, err := in.Next()
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, fmt.Errorf("the backup is cut off: it ends after %s", manifestName)
 	}
