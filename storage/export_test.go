@@ -92,3 +92,6 @@ func (db *DB) OnCommit(fn func(commit func() error) error) {
 
 // DSN is what the database was opened with.
 func (db *DB) DSN() string { return db.dsn }
+
+// HeadsEvery is how often checkpoints are kept beside the database.
+const HeadsEvery = headsEvery

@@ -58,6 +58,7 @@ type DB struct {
 	read    *gorm.DB
 	writer  *writer
 	clock   *ledgerClock
+	heads   *heads // nil on PostgreSQL
 
 	tx   *gorm.DB    // inside a transaction or a moment, and nil outside
 	over atomic.Bool // the transaction has ended
@@ -100,6 +101,9 @@ func (db *DB) Close() error {
 		return errors.New("close inside a transaction")
 	}
 	db.writer.close()
+	if db.Commits() > 0 {
+		db.keepHeads(true)
+	}
 	return db.closePools()
 }
 
@@ -145,6 +149,7 @@ func (db *DB) openSQLite(ctx context.Context, n int) error {
 		return err
 	}
 	write.SetMaxOpenConns(1)
+	db.heads = &heads{path: db.dsn + "-heads"}
 	db.writer = newWriter(write, "BEGIN IMMEDIATE", func(c *sql.Conn) error {
 		// A commit of payments writes some thousand pages; at the usual 1,000 each of them would be followed by a checkpoint.
 		_, err := c.ExecContext(context.Background(), "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000")

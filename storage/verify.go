@@ -47,7 +47,12 @@ type Verified struct {
 // Verify replays the whole book of a currency and compares everything that is stored with what follows from the entries: commitments, limits, counters,
 // transfers, claims, ids, chains, tiles, the head and its signature. A *DamageError names the first thing that is not so; then the currency is to be frozen.
 // The book is looked at as it is at one moment, so that payments may go on meanwhile. What failed is in no log: of those ids only that they are nothing else is checked.
-func (db *DB) Verify(ctx context.Context, c *Currency) (out Verified, err error) {
+func (db *DB) Verify(ctx context.Context, c *Currency) (Verified, error) {
+	return db.verify(ctx, c, db.keptHead(c.Book.Code))
+}
+
+// verify is Verify with the checkpoint that is to be continued; "": with none.
+func (db *DB) verify(ctx context.Context, c *Currency, kept string) (out Verified, err error) {
 	err = db.moment(ctx, func(tx *DB) error {
 		c, err := tx.currencyByID(ctx, c.ID)
 		if err != nil {
@@ -62,7 +67,9 @@ func (db *DB) Verify(ctx context.Context, c *Currency) (out Verified, err error)
 				err = step(ctx)
 			}
 		}
-		out = v.out
+		if out = v.out; err == nil {
+			err = tx.checkHead(ctx, c, kept)
+		}
 		return err
 	})
 	return out, err
@@ -456,12 +463,22 @@ func (db *DB) CheckBooks(ctx context.Context) ([]*DamageError, error) {
 	}
 	var found []*DamageError
 	for _, c := range cs {
-		err := db.moment(ctx, func(tx *DB) error { return tx.checkTail(ctx, c.ID) })
+		kept := db.keptHead(c.Book.Code)
+		err := db.moment(ctx, func(tx *DB) error {
+			if err := tx.checkTail(ctx, c.ID); err != nil {
+				return err
+			}
+			now, err := tx.currencyByID(ctx, c.ID)
+			if err != nil {
+				return err
+			}
+			return tx.checkHead(ctx, now, kept)
+		})
 		var damage *DamageError
 		switch {
 		case errors.As(err, &damage):
 			found = append(found, damage)
-			if err := db.Freeze(ctx, c.ID, damage.Error()); err != nil {
+			if err := db.Freeze(ctx, c.ID, damage.Reason()); err != nil {
 				return found, err
 			}
 		case err != nil:
@@ -615,7 +632,7 @@ func (db *DB) Erase(ctx context.Context, account ledger.ID) error {
 // goes on in a new epoch, under a new name of its log: payments made after the backup are not in this copy, and signing over their places under the old
 // name would contradict checkpoints that members hold (F22). decision says who decided that.
 func (db *DB) Resume(ctx context.Context, c *Currency, decision string) error {
-	if _, err := db.Verify(ctx, c); err != nil {
+	if _, err := db.verify(ctx, c, ""); err != nil {
 		return err
 	}
 	return db.Transaction(ctx, func(tx *DB) error {
