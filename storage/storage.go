@@ -335,17 +335,27 @@ func (db *DB) Migrate(ctx context.Context) error {
 		if now > last {
 			return fmt.Errorf("migrate: the database is of version %d, this planet knows %d: run a later one", now, last)
 		}
-		done, err := p.Up(ctx)
-		for _, m := range done {
-			db.Log.Info("migrated", "migration", filepath.Base(m.Source.Path), "duration", m.Duration)
-		}
-		if err != nil {
+		for try := 0; ; try++ {
+			done, err := p.Up(ctx)
+			for _, m := range done {
+				db.Log.Info("migrated", "migration", filepath.Base(m.Source.Path), "duration", m.Duration)
+			}
+			if err == nil {
+				return nil
+			}
 			if pending, perr := p.HasPending(ctx); perr == nil && !pending {
 				return nil // another process was faster
 			}
-			return fmt.Errorf("migrate: %w", err)
+			// SQLite has no lock for the whole of it: another process may be between two migrations. It gets time to end.
+			if try == 50 || db.dialect != sqliteDialect {
+				return fmt.Errorf("migrate: %w", err)
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(20 * time.Millisecond):
+			}
 		}
-		return nil
 	})
 }
 
