@@ -29,6 +29,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 	"gorm.io/driver/postgres"
@@ -155,7 +156,7 @@ func (db *DB) openSQLite(ctx context.Context, n int) error {
 		_, err := c.ExecContext(context.Background(), "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000")
 		return err
 	})
-	if err := db.writer.connect(ctx); err != nil {
+	if err := patient(ctx, func() error { return db.writer.connect(ctx) }); err != nil {
 		return err
 	}
 	var version, mode string
@@ -175,6 +176,22 @@ func (db *DB) openSQLite(ctx context.Context, n int) error {
 		return err
 	}
 	return db.openGorm(ctx, n, func(c gorm.ConnPool) gorm.Dialector { return sqlite.New(sqlite.Config{Conn: c}) })
+}
+
+// patient calls fn again while the database is locked, for five seconds: where SQLite changes a new file to WAL it does not wait by itself.
+func patient(ctx context.Context, fn func() error) error {
+	for try := 0; ; try++ {
+		err := fn()
+		var lite sqlite3.Error
+		if !errors.As(err, &lite) || lite.Code != sqlite3.ErrBusy && lite.Code != sqlite3.ErrLocked || try == 250 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // sqliteDSN spells out path and pragmas for the driver, which also keeps the statements that it has prepared.
