@@ -41,7 +41,7 @@ const MaxQueue = maxQueue
 func (db *DB) BarePayments(ctx context.Context, c *Currency, accounts []ledger.ID, n int, rnd *rand.Rand) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		var first int64
-		if err := scan(tx.q(ctx).Raw("SELECT coalesce(max(seq), 0) + 1 FROM entries WHERE currency_id = ?", c.ID), &first); err != nil {
+		if err := tx.one(ctx, "SELECT coalesce(max(seq), 0) + 1 FROM entries WHERE currency_id = ?", []any{c.ID}, &first); err != nil {
 			return err
 		}
 		var entries, openings, transfers, touched []any
@@ -95,3 +95,6 @@ func (db *DB) DSN() string { return db.dsn }
 
 // HeadsEvery is how often checkpoints are kept beside the database.
 const HeadsEvery = headsEvery
+
+// KeepNoHeads is for tests that turn a database back while it is open. Call it before the first commit.
+func (db *DB) KeepNoHeads() { db.heads = nil }

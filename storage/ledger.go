@@ -268,7 +268,7 @@ func both(text string) [2]string { return [2]string{text, dollars(text)} }
 
 func (db *DB) currencyUID(ctx context.Context, id int64) (ledger.ID, error) {
 	var uid []byte
-	err := scan(db.q(ctx).Raw("SELECT uid FROM currencies WHERE id = ?", id), &uid)
+	err := db.one(ctx, "SELECT uid FROM currencies WHERE id = ?", []any{id}, &uid)
 	return toID(uid), err
 }
 

@@ -188,6 +188,7 @@ func flipped(dialect, statement string) string {
 // Verify says what is wrong, the check at start freezes what it sees, and nothing else stops.
 func TestF18DamageIsFoundAndOnlyItsCurrencyStops(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		db.KeepNoHeads() // mend turns the database back
 		grain := busy(t, db)
 		hours := grain.second()
 		disarm(t, db)

@@ -282,7 +282,7 @@ var selectMemos = both("SELECT uid, memo FROM payments WHERE currency_id = ? AND
 // Expire ends at most limit holds of a currency whose time has passed, and says how many. ErrFrozen and ErrClock as from Ledger.
 func (db *DB) Expire(ctx context.Context, c *Currency, limit int) (n int, err error) {
 	var due int
-	err = scan(db.q(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM transfers WHERE currency_id = ? AND state = 0 AND expires <= ? LIMIT 1) AS d", c.ID, db.Now().UnixNano()), &due)
+	err = db.one(ctx, "SELECT count(*) FROM (SELECT 1 FROM transfers WHERE currency_id = ? AND state = 0 AND expires <= ? LIMIT 1) AS d", []any{c.ID, db.Now().UnixNano()}, &due)
 	if err != nil || due == 0 {
 		return 0, err
 	}

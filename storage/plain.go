@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -103,7 +102,7 @@ func (db *DB) plain(ctx context.Context) (context.Context, gorm.ConnPool, error)
 	case db.over.Load():
 		return ctx, nil, errOver
 	}
-	return context.WithoutCancel(ctx), db.tx.ConnPool, nil
+	return context.WithoutCancel(ctx), db.tx.Statement.ConnPool, nil // of the transaction, where gorm began it
 }
 
 // numbered writes the placeholders of the dialect. None of our statements has a ? in a text.
@@ -119,13 +118,4 @@ func (db *DB) numbered(query string) string {
 		b.WriteString(part)
 	}
 	return b.String()
-}
-
-// scan reads the one row of a Raw query, or ErrNotFound.
-func scan(q *gorm.DB, targets ...any) error {
-	r := q.Row()
-	if r == nil { // gorm did not ask
-		return cmp.Or(q.Error, errOver)
-	}
-	return translate(r.Scan(targets...))
 }

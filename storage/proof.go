@@ -107,8 +107,7 @@ func (db *DB) Receipt(ctx context.Context, currency ledger.ID, seq ledger.Seq) (
 	}
 	r := proof.Receipt{Index: int64(seq), Checkpoint: []byte(c.Checkpoint)}
 	var salt []byte
-	err = scan(db.q(ctx).Raw("SELECT e.leaf, o.salt, o.opening FROM entries e JOIN openings o ON o.currency_id = e.currency_id AND o.seq = e.seq WHERE e.currency_id = ? AND e.seq = ?", c.ID, int64(seq)),
-		&r.Leaf, &salt, &r.Opening)
+	err = db.one(ctx, "SELECT e.leaf, o.salt, o.opening FROM entries e JOIN openings o ON o.currency_id = e.currency_id AND o.seq = e.seq WHERE e.currency_id = ? AND e.seq = ?", []any{c.ID, int64(seq)}, &r.Leaf, &salt, &r.Opening)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +157,7 @@ func (db *DB) Transfer(ctx context.Context, id ledger.ID) (t ledger.Transfer, mo
 		return t, 0, err
 	}
 	var seq int64
-	if err = scan(db.q(ctx).Raw("SELECT coalesce(moved_seq, seq) FROM transfers WHERE uid = ?", id[:]), &seq); err == nil {
+	if err = db.one(ctx, "SELECT coalesce(moved_seq, seq) FROM transfers WHERE uid = ?", []any{id[:]}, &seq); err == nil {
 		t.Currency, err = db.currencyUID(ctx, currency)
 	}
 	return t, ledger.Seq(seq), err
@@ -198,7 +197,7 @@ func (db *DB) Statement(ctx context.Context, account ledger.ID, from, to time.Ti
 		limit = 1 << 30
 	}
 	var currency, next int64
-	if err := scan(db.q(ctx).Raw("SELECT currency_id, last_moved FROM accounts WHERE uid = ?", account[:]), &currency, &next); err != nil {
+	if err := db.one(ctx, "SELECT currency_id, last_moved FROM accounts WHERE uid = ?", []any{account[:]}, &currency, &next); err != nil {
 		return s, false, err
 	}
 	s.Account = account

@@ -552,7 +552,7 @@ func (db *DB) checkTail(ctx context.Context, id ID) error {
 	}
 	for id, want := range after {
 		var got int64
-		switch err := scan(db.q(ctx).Raw("SELECT credits_posted - debits_posted FROM accounts WHERE uid = ?", id[:]), &got); {
+		switch err := db.one(ctx, "SELECT credits_posted - debits_posted FROM accounts WHERE uid = ?", []any{id[:]}, &got); {
 		case errors.Is(err, ErrNotFound):
 			return v.damage(NoEntry, "the account %s is missing", id)
 		case err != nil:
@@ -562,7 +562,7 @@ func (db *DB) checkTail(ctx context.Context, id ID) error {
 		}
 	}
 	var posted, pending sql.NullFloat64 // exact where it matters: at zero
-	if err := scan(db.q(ctx).Raw("SELECT sum(credits_posted - debits_posted), sum(credits_pending - debits_pending) FROM accounts WHERE currency_id = ?", c.ID), &posted, &pending); err != nil {
+	if err := db.one(ctx, "SELECT sum(credits_posted - debits_posted), sum(credits_pending - debits_pending) FROM accounts WHERE currency_id = ?", []any{c.ID}, &posted, &pending); err != nil {
 		return err
 	}
 	if posted.Float64 != 0 || pending.Float64 != 0 {
@@ -575,7 +575,7 @@ func (db *DB) checkTail(ctx context.Context, id ID) error {
 // without the IRI; the leaves stay as they are, and every proof valid (ledger.md §4.3).
 func (db *DB) Erase(ctx context.Context, account ledger.ID) error {
 	var currency int64
-	if err := scan(db.q(ctx).Raw("SELECT currency_id FROM accounts WHERE uid = ?", account[:]), &currency); err != nil {
+	if err := db.one(ctx, "SELECT currency_id FROM accounts WHERE uid = ?", []any{account[:]}, &currency); err != nil {
 		return err
 	}
 	return db.Transaction(ctx, func(tx *DB) error {
@@ -611,7 +611,7 @@ func (db *DB) Erase(ctx context.Context, account ledger.ID) error {
 			}
 		}
 		var ref string
-		if err := scan(tx.q(ctx).Raw("SELECT ref FROM accounts WHERE uid = ?", account[:]), &ref); err != nil {
+		if err := tx.one(ctx, "SELECT ref FROM accounts WHERE uid = ?", []any{account[:]}, &ref); err != nil {
 			return err
 		}
 		// Words that were written for one of both are about both.
@@ -664,7 +664,7 @@ func (db *DB) Resume(ctx context.Context, c *Currency, decision string) error {
 			return err
 		}
 		var frozen int64
-		if err := scan(tx.q(ctx).Raw("SELECT count(*) FROM currencies WHERE frozen <> ''"), &frozen); err != nil || frozen > 0 || !restored {
+		if err := tx.one(ctx, "SELECT count(*) FROM currencies WHERE frozen <> ''", nil, &frozen); err != nil || frozen > 0 || !restored {
 			return err
 		}
 		return tx.ConfirmRestored(ctx)
