@@ -292,11 +292,10 @@ func (w *writer) together(first *turn) {
 		w.apart(err)
 		return
 	}
-	db := first.db
+	first.db.keepHeads(false) // before anybody is answered: whoever is may change the clock, or close the database
 	for _, t := range w.batch {
 		w.answer(t, t.err)
 	}
-	db.keepHeads(false)
 }
 
 // apart follows a batch that was given up because of err: nothing of it is stored, and each turn is run again alone.
