@@ -321,9 +321,10 @@ var (
 	insertOpenings = newBulk("INSERT INTO openings (currency_id, seq, salt, opening) VALUES ", 4, "")
 	insertOutcomes = newBulk("INSERT INTO outcomes (uid, digest, code, seq, at) VALUES ", 5, "")
 	insertTiles    = newBulk("INSERT INTO tiles (currency_id, level, idx, hashes, root) VALUES ", 5, "")
+	// The owner is not among what it sets: its index would be written anew for each payment. A Rebind sets it.
 	upsertAccounts = newBulk(`INSERT INTO accounts (uid, currency_id, ref, role, floor, ceil, soft_floor, soft_ceil, flags, debits_pending, debits_posted,
 		credits_pending, credits_posted, pending_count, opened_at, version, last_moved) VALUES `, 17, ` ON CONFLICT (uid) DO UPDATE SET
-		ref = excluded.ref, floor = excluded.floor, ceil = excluded.ceil, soft_floor = excluded.soft_floor, soft_ceil = excluded.soft_ceil, flags = excluded.flags,
+		floor = excluded.floor, ceil = excluded.ceil, soft_floor = excluded.soft_floor, soft_ceil = excluded.soft_ceil, flags = excluded.flags,
 		debits_pending = excluded.debits_pending, debits_posted = excluded.debits_posted, credits_pending = excluded.credits_pending,
 		credits_posted = excluded.credits_posted, pending_count = excluded.pending_count, version = excluded.version, last_moved = excluded.last_moved`)
 	upsertTransfers = newBulk(`INSERT INTO transfers (currency_id, seq, uid, debit, credit, amount, code, state, held, expires, settles, refund_of, posted, refunded,
@@ -374,6 +375,13 @@ func (b *bookkeeper) store(ctx context.Context, d ledger.Delta) error {
 	}
 	if err := upsertAccounts.exec(ctx, b.tx, args); err != nil {
 		return fmt.Errorf("store accounts: %w", err)
+	}
+	for i := range d.Entries {
+		if r, ok := d.Entries[i].Cmd.(ledger.Rebind); ok {
+			if _, err := b.tx.run(ctx, "UPDATE accounts SET ref = ? WHERE uid = ?", r.NewRef, r.Account[:]); err != nil {
+				return fmt.Errorf("rebind an account: %w", err)
+			}
+		}
 	}
 	args = args[:0]
 	for i := range d.Outcomes {
