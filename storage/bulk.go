@@ -3,10 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"strconv"
 	"strings"
-
-	"gorm.io/gorm"
 )
 
 // The ledger's rows go to the database many at a time, in prepared statements of a few fixed lengths: with one payment per statement the
@@ -38,30 +35,23 @@ func makeBulk(head, row string, cols int, tail string) *bulk {
 	return b
 }
 
-// dollars writes the placeholders as PostgreSQL has them.
-func dollars(text string) string {
-	var out strings.Builder
-	n := 0
-	for i := range len(text) {
-		if text[i] == '?' {
-			n++
-			out.WriteString("$" + strconv.Itoa(n))
-			continue
-		}
-		out.WriteByte(text[i])
+// of is the text for lengths[i] in the dialect of db.
+func (b *bulk) of(db *DB, i int) string {
+	if db.dialect == postgresDialect {
+		return b.text[i][1]
 	}
-	return out.String()
+	return b.text[i][0]
 }
 
 // exec runs the statement over all rows in args, in as few statements as there need to be.
 func (b *bulk) exec(ctx context.Context, tx *DB, args []any) error {
-	conn, ctx, d, err := tx.bare(ctx)
+	ctx, conn, err := tx.plain(ctx)
 	if err != nil {
 		return err
 	}
 	for i, n := range lengths {
 		for n *= b.cols; len(args) >= n; args = args[n:] {
-			if _, err := conn.ExecContext(ctx, b.text[i][d], args[:n]...); err != nil {
+			if _, err := conn.ExecContext(ctx, b.of(tx, i), args[:n]...); err != nil {
 				return translate(err)
 			}
 		}
@@ -71,7 +61,7 @@ func (b *bulk) exec(ctx context.Context, tx *DB, args []any) error {
 
 // query runs the statement over all values in args and hands each row to each. A list of almost one of lengths is filled up with its last value.
 func (b *bulk) query(ctx context.Context, tx *DB, args []any, each func(*sql.Rows) error) error {
-	conn, ctx, d, err := tx.bare(ctx)
+	ctx, conn, err := tx.plain(ctx)
 	if err != nil {
 		return err
 	}
@@ -82,39 +72,10 @@ func (b *bulk) query(ctx context.Context, tx *DB, args []any, each func(*sql.Row
 			}
 		}
 		for ; len(args) >= n; args = args[n:] {
-			if err := queryEach(ctx, conn, b.text[i][d], args[:n], each); err != nil {
+			if err := eachRow(ctx, conn, b.of(tx, i), args[:n], each); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func queryEach(ctx context.Context, conn gorm.ConnPool, text string, args []any, each func(*sql.Rows) error) error {
-	rows, err := conn.QueryContext(ctx, text, args...)
-	if err != nil {
-		return translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := each(rows); err != nil {
-			return err
-		}
-	}
-	return translate(rows.Err())
-}
-
-// bare is the connection of a transaction, or the read pool, below gorm; and which text of a bulk is its.
-func (db *DB) bare(ctx context.Context) (gorm.ConnPool, context.Context, int, error) {
-	d := 0
-	if db.dialect == postgresDialect {
-		d = 1
-	}
-	if db.tx == nil {
-		return db.pool, ctx, d, nil
-	}
-	if db.over.Load() {
-		return nil, nil, 0, errOver
-	}
-	return db.tx.Statement.ConnPool, context.WithoutCancel(ctx), d, nil
 }

@@ -69,16 +69,9 @@ func (db *DB) BarePayments(ctx context.Context, c *Currency, accounts []ledger.I
 				return err
 			}
 		}
-		_, err := tx.tx.ConnPool.ExecContext(ctx, both("UPDATE currencies SET frontier = ? WHERE id = ?")[dialectIndex(tx)], make([]byte, 300), c.ID)
+		_, err := tx.run(ctx, "UPDATE currencies SET frontier = ? WHERE id = ?", make([]byte, 300), c.ID)
 		return err
 	})
-}
-
-func dialectIndex(db *DB) int {
-	if db.dialect == postgresDialect {
-		return 1
-	}
-	return 0
 }
 
 // OnCommit puts fn where the writer says COMMIT; commit is what it would do. nil takes it away. Call it while nothing is being written.

@@ -97,17 +97,22 @@ func (b *bookkeeper) ready() error {
 // Reading. The order is that of ledger.Keys.
 
 var (
-	selectTransfers = newIn("SELECT "+transferColumns+" FROM transfers WHERE uid IN (", ")")
-	selectSettled   = newIn("SELECT settles, uid FROM transfers WHERE state <= 1 AND settles IN (", ")")
-	selectOutcomes  = newIn("SELECT uid, digest, code, seq, at FROM outcomes WHERE uid IN (", ")")
-	selectAccounts  = newIn(`SELECT a.uid, c.uid, a.ref, a.role, a.floor, a.ceil, a.soft_floor, a.soft_ceil, a.flags, a.debits_pending, a.debits_posted,
-		a.credits_pending, a.credits_posted, a.pending_count, a.opened_at, a.version, a.last_moved
-		FROM accounts a JOIN currencies c ON c.id = a.currency_id WHERE a.uid IN (`, ")")
+	selectTransfers  = newIn(transferQuery+" WHERE t.uid IN (", ")")
+	selectSettled    = newIn("SELECT settles, uid FROM transfers WHERE state <= 1 AND settles IN (", ")")
+	selectOutcomes   = newIn("SELECT uid, digest, code, seq, at FROM outcomes WHERE uid IN (", ")")
+	selectAccounts   = newIn(accountQuery+" WHERE a.uid IN (", ")")
 	selectCurrencies = newIn("SELECT "+currencyColumns+" FROM currencies WHERE uid IN (", ")")
 	lockCurrencies   = newIn("SELECT "+currencyColumns+" FROM currencies WHERE uid IN (", ") ORDER BY id FOR UPDATE")
 )
 
-const transferColumns = `uid, currency_id, debit, credit, amount, code, state, held, expires, settles, refund_of, posted, refunded, at, resolved_at, seq, digest`
+const (
+	transferColumns = `t.uid, c.uid, t.debit, t.credit, t.amount, t.code, t.state, t.held, t.expires, t.settles, t.refund_of, t.posted, t.refunded, t.at, t.resolved_at, t.seq, t.digest`
+	transferTables  = " FROM transfers t JOIN currencies c ON c.id = t.currency_id"
+	transferQuery   = "SELECT " + transferColumns + transferTables
+
+	accountQuery = `SELECT a.uid, c.uid, a.ref, a.role, a.floor, a.ceil, a.soft_floor, a.soft_ceil, a.flags, a.debits_pending, a.debits_posted,
+		a.credits_pending, a.credits_posted, a.pending_count, a.opened_at, a.version, a.last_moved FROM accounts a JOIN currencies c ON c.id = a.currency_id`
+)
 
 func (b *bookkeeper) load(ctx context.Context, k ledger.KeySet, groups []ledger.Group) (*ledger.Snapshot, error) {
 	locks := b.tx.tx != nil && b.tx.dialect == postgresDialect
@@ -161,46 +166,30 @@ func (b *bookkeeper) loadNamed(ctx context.Context, s *ledger.Snapshot, k ledger
 
 // loadIDs loads the transfers and the outcomes that have the ids.
 func (b *bookkeeper) loadIDs(ctx context.Context, s *ledger.Snapshot, ids []ledger.ID) error {
-	books := map[int64][]ledger.ID{} // transfers whose currency is not known by its uid yet
 	err := selectTransfers.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
-		t, currency, err := scanTransfer(rows)
+		t, err := scanTransfer(rows)
 		s.Transfers[t.ID] = t
-		books[currency] = append(books[currency], t.ID)
 		return err
 	})
-	if err == nil {
-		err = selectOutcomes.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
-			var (
-				o           ledger.Outcome
-				uid, digest []byte
-				code        string
-				seq         int64
-			)
-			err := rows.Scan(&uid, &digest, &code, &seq, &o.At)
-			if err == nil {
-				o.Code, err = ledger.ParseResultCode(code)
-			}
-			o.ID, o.Seq = toID(uid), ledger.Seq(seq)
-			copy(o.Digest[:], digest)
-			s.Outcomes[o.ID] = o
-			return err
-		})
-	}
 	if err != nil {
 		return err
 	}
-	for currency, ids := range books {
-		uid, err := b.tx.currencyUID(ctx, currency)
-		if err != nil {
-			return err
+	return selectOutcomes.query(ctx, b.tx, idArgs(ids), func(rows *sql.Rows) error {
+		var (
+			o           ledger.Outcome
+			uid, digest []byte
+			code        string
+			seq         int64
+		)
+		err := rows.Scan(&uid, &digest, &code, &seq, &o.At)
+		if err == nil {
+			o.Code, err = ledger.ParseResultCode(code)
 		}
-		for _, id := range ids {
-			t := s.Transfers[id]
-			t.Currency = uid
-			s.Transfers[id] = t
-		}
-	}
-	return nil
+		o.ID, o.Seq = toID(uid), ledger.Seq(seq)
+		copy(o.Digest[:], digest)
+		s.Outcomes[o.ID] = o
+		return err
+	})
 }
 
 // loadDues loads what has expired in the currencies, and the accounts that this touches; and what has an id that a levy will need.
@@ -249,43 +238,24 @@ func (b *bookkeeper) loadCurrencies(ctx context.Context, s *ledger.Snapshot, ids
 }
 
 func (b *bookkeeper) loadDue(ctx context.Context, s *ledger.Snapshot, c *Currency) error {
-	conn, ctx, d, err := b.tx.bare(ctx)
-	if err != nil {
-		return err
-	}
-	return queryEach(ctx, conn, selectDue[d], []any{c.ID, s.DueUntil(b.at)}, func(rows *sql.Rows) error {
-		t, _, err := scanTransfer(rows)
-		t.Currency = c.Book.ID
+	return b.tx.each(ctx, selectDue, []any{c.ID, s.DueUntil(b.at)}, func(rows *sql.Rows) error {
+		t, err := scanTransfer(rows)
 		s.Due = append(s.Due, t)
 		return err
 	})
 }
 
-var selectDue = both("SELECT " + transferColumns + " FROM transfers WHERE currency_id = ? AND state = 0 AND expires <= ? ORDER BY expires, seq")
+const selectDue = transferQuery + " WHERE t.currency_id = ? AND t.state = 0 AND t.expires <= ? ORDER BY t.expires, t.seq"
 
-// both is a text for SQLite and for PostgreSQL.
-func both(text string) [2]string { return [2]string{text, dollars(text)} }
-
-func (db *DB) currencyUID(ctx context.Context, id int64) (ledger.ID, error) {
-	var uid []byte
-	err := db.one(ctx, "SELECT uid FROM currencies WHERE id = ?", []any{id}, &uid)
-	return toID(uid), err
-}
-
-// scanTransfer leaves Currency to the caller.
-func scanTransfer(rows *sql.Rows) (t ledger.Transfer, currency int64, err error) {
-	err = scanTransferInto(rows, &t, &currency)
-	return t, currency, err
-}
-
-func scanTransferInto(rows *sql.Rows, t *ledger.Transfer, currency *int64, more ...any) error {
-	var uid, debit, credit, settles, refundOf, digest sql.RawBytes
+// scanTransfer reads the columns of transferColumns, and more after them.
+func scanTransfer(rows *sql.Rows, more ...any) (t ledger.Transfer, err error) {
+	var uid, currency, debit, credit, settles, refundOf, digest sql.RawBytes
 	var seq int64
-	err := rows.Scan(append([]any{&uid, currency, &debit, &credit, &t.Amount, &t.Code, &t.State, &t.Held, &t.Expires, &settles, &refundOf, &t.Posted, &t.Refunded,
+	err = rows.Scan(append([]any{&uid, &currency, &debit, &credit, &t.Amount, &t.Code, &t.State, &t.Held, &t.Expires, &settles, &refundOf, &t.Posted, &t.Refunded,
 		&t.At, &t.ResolvedAt, &seq, &digest}, more...)...)
-	t.ID, t.Debit, t.Credit, t.Settles, t.RefundOf, t.Seq = toID(uid), toID(debit), toID(credit), toID(settles), toID(refundOf), ledger.Seq(seq)
+	t.ID, t.Currency, t.Debit, t.Credit, t.Settles, t.RefundOf, t.Seq = toID(uid), toID(currency), toID(debit), toID(credit), toID(settles), toID(refundOf), ledger.Seq(seq)
 	copy(t.Digest[:], digest)
-	return translate(err)
+	return t, translate(err)
 }
 
 func scanAccount(rows interface{ Scan(...any) error }) (a ledger.Account, moved int64, err error) {
@@ -490,21 +460,17 @@ func (b *bookkeeper) storeBooks(ctx context.Context, d ledger.Delta) error {
 // create stores the row of a currency as it is born.
 func (b *bookkeeper) create(ctx context.Context, c *Currency) error {
 	u := &c.Book
-	conn, ctx, d, err := b.tx.bare(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = conn.ExecContext(ctx, insertCurrency[d], c.ID, u.ID[:], u.IRI, u.Code, c.ActorID, c.Name, int64(u.Scale), u.Kind.String(), u.Privacy.String(),
+	_, err := b.tx.run(ctx, insertCurrency, c.ID, u.ID[:], u.IRI, u.Code, c.ActorID, c.Name, int64(u.Scale), u.Kind.String(), u.Privacy.String(),
 		fromBound(u.Rules.Floor), fromBound(u.Rules.Ceil), int64(u.Rules.MaxTransfer), int64(u.Rules.MaxPending), u.Rules.Open.String(), int64(u.Rules.Levy.BasisPoints),
 		int64(u.Rules.Levy.Least), int64(u.Rules.Levy.Most), fromID(u.Rules.Levy.To), int64(u.Epoch), fromID(u.Issuer), int64(u.Next), int64(u.Last), c.frontier, "",
 		c.secret.Seed(), "", c.CreatedAt)
 	return translate(err)
 }
 
-var insertCurrency = both("INSERT INTO currencies (" + currencyColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+const insertCurrency = "INSERT INTO currencies (" + currencyColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
-var updateHead = both(`UPDATE currencies SET floor = ?, ceil = ?, max_transfer = ?, max_pending = ?, opened_by = ?, levy_points = ?, levy_least = ?, levy_most = ?, levy_to = ?,
-	epoch = ?, issuer = ?, next = ?, last = ?, frontier = ?, checkpoint = ? WHERE id = ? AND next = ?`)
+const updateHead = `UPDATE currencies SET floor = ?, ceil = ?, max_transfer = ?, max_pending = ?, opened_by = ?, levy_points = ?, levy_least = ?, levy_most = ?, levy_to = ?,
+	epoch = ?, issuer = ?, next = ?, last = ?, frontier = ?, checkpoint = ? WHERE id = ? AND next = ?`
 
 // head is a log that grows.
 type head struct {
@@ -556,22 +522,18 @@ func (h *head) store(ctx context.Context, tx *DB) error {
 	}
 	h.c.frontier, h.c.Checkpoint = h.frontier.Marshal(), string(checkpoint)
 	u := &h.c.Book
-	conn, ctx, d, err := tx.bare(ctx)
-	if err != nil {
-		return err
-	}
 	next := before
 	if before == 0 { // create wrote it with the entries counted already
 		next = size
 	}
-	r, err := conn.ExecContext(ctx, updateHead[d], fromBound(u.Rules.Floor), fromBound(u.Rules.Ceil), int64(u.Rules.MaxTransfer), int64(u.Rules.MaxPending), u.Rules.Open.String(),
+	n, err := tx.run(ctx, updateHead, fromBound(u.Rules.Floor), fromBound(u.Rules.Ceil), int64(u.Rules.MaxTransfer), int64(u.Rules.MaxPending), u.Rules.Open.String(),
 		int64(u.Rules.Levy.BasisPoints), int64(u.Rules.Levy.Least), int64(u.Rules.Levy.Most), fromID(u.Rules.Levy.To), int64(u.Epoch), fromID(u.Issuer),
 		int64(u.Next), int64(u.Last), h.c.frontier, h.c.Checkpoint, h.c.ID, next)
 	if err != nil {
 		return translate(err)
 	}
-	if n, err := r.RowsAffected(); err != nil || n != 1 {
-		return fmt.Errorf("currency %s was written by somebody else meanwhile: %w", u.Code, errors.Join(ErrConflict, err))
+	if n != 1 {
+		return fmt.Errorf("currency %s was written by somebody else meanwhile: %w", u.Code, ErrConflict)
 	}
 	return nil
 }

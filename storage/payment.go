@@ -262,12 +262,8 @@ func (db *DB) PaymentTwin(ctx context.Context, p *Payment, after time.Time) (*Pa
 
 // Memos are the words of the payments in a currency, by the ledger's id of the transfer.
 func (db *DB) Memos(ctx context.Context, c *Currency) (map[ledger.ID]string, error) {
-	conn, ctx, d, err := db.bare(ctx)
-	if err != nil {
-		return nil, err
-	}
 	memos := map[ledger.ID]string{}
-	err = queryEach(ctx, conn, selectMemos[d], []any{c.ID}, func(rows *sql.Rows) error {
+	err := db.each(ctx, selectMemos, []any{c.ID}, func(rows *sql.Rows) error {
 		var uid sql.RawBytes
 		var memo string
 		err := rows.Scan(&uid, &memo)
@@ -277,7 +273,7 @@ func (db *DB) Memos(ctx context.Context, c *Currency) (map[ledger.ID]string, err
 	return memos, err
 }
 
-var selectMemos = both("SELECT uid, memo FROM payments WHERE currency_id = ? AND memo <> ''")
+const selectMemos = "SELECT uid, memo FROM payments WHERE currency_id = ? AND memo <> ''"
 
 // Expire ends at most limit holds of a currency whose time has passed, and says how many. ErrFrozen and ErrClock as from Ledger.
 func (db *DB) Expire(ctx context.Context, c *Currency, limit int) (n int, err error) {
@@ -312,18 +308,14 @@ func (b *bookkeeper) expired(ctx context.Context, d ledger.Delta) error {
 		if t.State != ledger.Expired {
 			continue
 		}
-		conn, ctx, dialect, err := b.tx.bare(ctx)
-		if err != nil {
-			return err
-		}
-		if _, err := conn.ExecContext(ctx, expirePayment[dialect], PaymentExpired, time.Unix(0, int64(t.ResolvedAt)).UTC(), t.ID[:], PaymentHeld); err != nil {
-			return fmt.Errorf("payment of the transfer %s: %w", t.ID, translate(err))
+		if _, err := b.tx.run(ctx, expirePayment, PaymentExpired, time.Unix(0, int64(t.ResolvedAt)).UTC(), t.ID[:], PaymentHeld); err != nil {
+			return fmt.Errorf("payment of the transfer %s: %w", t.ID, err)
 		}
 	}
 	return nil
 }
 
-var expirePayment = both("UPDATE payments SET state = ?, settled_at = ? WHERE uid = ? AND state = ?")
+const expirePayment = "UPDATE payments SET state = ?, settled_at = ? WHERE uid = ? AND state = ?"
 
 // SavePayment adds a payment to the rows of a transaction that asked the ledger itself. ErrConflict when its IRI is taken.
 func (db *DB) SavePayment(ctx context.Context, p *Payment) error {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"reflect"
 	"strings"
@@ -39,6 +40,29 @@ func (db *DB) run(ctx context.Context, query string, args ...any) (changed int64
 		return 0, translate(err)
 	}
 	return r.RowsAffected()
+}
+
+// each reads the rows of a query and hands them to fn, until one is refused.
+func (db *DB) each(ctx context.Context, query string, args []any, fn func(*sql.Rows) error) error {
+	ctx, conn, err := db.plain(ctx)
+	if err != nil {
+		return err
+	}
+	return eachRow(ctx, conn, db.numbered(query), args, fn)
+}
+
+func eachRow(ctx context.Context, conn gorm.ConnPool, query string, args []any, fn func(*sql.Rows) error) error {
+	rows, err := conn.QueryContext(ctx, query, args...)
+	if err != nil {
+		return translate(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return translate(rows.Err())
 }
 
 // insert stores a row, a pointer to a struct, in its table. fresh is false when one is there that has the same in the columns
@@ -110,6 +134,10 @@ func (db *DB) numbered(query string) string {
 	if db.dialect != postgresDialect {
 		return query
 	}
+	return dollars(query)
+}
+
+func dollars(query string) string {
 	var b strings.Builder
 	for i, part := range strings.Split(query, "?") {
 		if i > 0 {

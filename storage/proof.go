@@ -34,28 +34,24 @@ func (db *DB) Tile(ctx context.Context, c *Currency, t proof.Tile) ([]byte, erro
 	return bundle, err
 }
 
-var (
-	selectTile   = both("SELECT hashes FROM tiles WHERE currency_id = ? AND level = ? AND idx = ?")
-	selectRoots  = both("SELECT root FROM tiles WHERE currency_id = ? AND level = ? AND idx >= ? ORDER BY idx LIMIT ?")
-	selectLeaves = both("SELECT seq, leaf FROM entries WHERE currency_id = ? AND seq >= ? ORDER BY seq LIMIT ?")
+const (
+	selectTile   = "SELECT hashes FROM tiles WHERE currency_id = ? AND level = ? AND idx = ?"
+	selectRoots  = "SELECT root FROM tiles WHERE currency_id = ? AND level = ? AND idx >= ? ORDER BY idx LIMIT ?"
+	selectLeaves = "SELECT seq, leaf FROM entries WHERE currency_id = ? AND seq >= ? ORDER BY seq LIMIT ?"
 )
 
 // tileHashes is the first width hashes of a tile.
 func (db *DB) tileHashes(ctx context.Context, currency ID, level int, index int64, width int) ([]byte, error) {
-	conn, ctx, d, err := db.bare(ctx)
-	if err != nil {
-		return nil, err
-	}
 	const size = len(proof.Hash{})
 	var full []byte
-	err = conn.QueryRowContext(ctx, selectTile[d], currency, level, index).Scan(&full)
+	err := db.one(ctx, selectTile, []any{currency, level, index}, &full)
 	switch {
 	case err == nil && len(full) == proof.TileWidth*size:
 		return full[:width*size], nil
 	case err == nil:
 		return nil, fmt.Errorf("tile %d/%d has %d bytes: %w", level, index, len(full), proof.ErrMalformed)
-	case !errors.Is(err, sql.ErrNoRows):
-		return nil, translate(err)
+	case !errors.Is(err, ErrNotFound):
+		return nil, err
 	}
 	out := make([]byte, 0, width*size)
 	if level == 0 {
@@ -65,7 +61,7 @@ func (db *DB) tileHashes(ctx context.Context, currency ID, level int, index int6
 			return nil
 		})
 	} else {
-		err = queryEach(ctx, conn, selectRoots[d], []any{currency, level - 1, index * proof.TileWidth, width}, func(rows *sql.Rows) error {
+		err = db.each(ctx, selectRoots, []any{currency, level - 1, index * proof.TileWidth, width}, func(rows *sql.Rows) error {
 			var root sql.RawBytes
 			err := rows.Scan(&root)
 			out = append(out, root...)
@@ -80,11 +76,7 @@ func (db *DB) tileHashes(ctx context.Context, currency ID, level int, index int6
 
 // leaves reads n leaves of a log from an index on, and none beyond one that is missing. The bytes are each's until it returns.
 func (db *DB) leaves(ctx context.Context, currency ID, from int64, n int, each func(leaf []byte) error) error {
-	conn, ctx, d, err := db.bare(ctx)
-	if err != nil {
-		return err
-	}
-	return queryEach(ctx, conn, selectLeaves[d], []any{currency, from, n}, func(rows *sql.Rows) error {
+	return db.each(ctx, selectLeaves, []any{currency, from, n}, func(rows *sql.Rows) error {
 		var seq int64
 		var leaf sql.RawBytes
 		if err := rows.Scan(&seq, &leaf); err != nil {
@@ -138,29 +130,17 @@ func (db *DB) currencyByUID(ctx context.Context, uid ledger.ID) (*Currency, erro
 
 // Transfer finds a transfer, and the seq of the entry that moved it last (its own while it is held). ErrNotFound when there is none.
 func (db *DB) Transfer(ctx context.Context, id ledger.ID) (t ledger.Transfer, moved ledger.Seq, err error) {
-	rows, err := db.q(ctx).Raw("SELECT "+transferColumns+" FROM transfers WHERE uid = ?", id[:]).Rows()
-	if err != nil {
-		return t, 0, translate(err)
+	found := false
+	err = db.each(ctx, "SELECT "+transferColumns+", coalesce(t.moved_seq, t.seq)"+transferTables+" WHERE t.uid = ?", []any{id[:]}, func(rows *sql.Rows) (err error) {
+		var seq int64
+		t, err = scanTransfer(rows, &seq)
+		moved, found = ledger.Seq(seq), true
+		return err
+	})
+	if err == nil && !found {
+		err = ErrNotFound
 	}
-	defer rows.Close()
-	if !rows.Next() {
-		if err := rows.Err(); err != nil {
-			return t, 0, translate(err)
-		}
-		return t, 0, ErrNotFound
-	}
-	t, currency, err := scanTransfer(rows)
-	if err != nil {
-		return t, 0, translate(err)
-	}
-	if err := rows.Close(); err != nil {
-		return t, 0, err
-	}
-	var seq int64
-	if err = db.one(ctx, "SELECT coalesce(moved_seq, seq) FROM transfers WHERE uid = ?", []any{id[:]}, &seq); err == nil {
-		t.Currency, err = db.currencyUID(ctx, currency)
-	}
-	return t, ledger.Seq(seq), err
+	return t, moved, err
 }
 
 // Account finds the account of an owner in a currency, or ErrNotFound.
@@ -187,9 +167,6 @@ func (db *DB) Accounts(ctx context.Context, c *Currency) ([]ledger.Account, erro
 	return as, translate(rows.Err())
 }
 
-const accountQuery = `SELECT a.uid, c.uid, a.ref, a.role, a.floor, a.ceil, a.soft_floor, a.soft_ceil, a.flags, a.debits_pending, a.debits_posted,
-	a.credits_pending, a.credits_posted, a.pending_count, a.opened_at, a.version, a.last_moved FROM accounts a JOIN currencies c ON c.id = a.currency_id`
-
 // Statement is what moved on an account at or after from and before to (zero: without end), oldest first, with the balance running from
 // line to line. It walks back from the account's last movement, at most limit of them (0: all); more says that there were older ones in the time asked for.
 func (db *DB) Statement(ctx context.Context, account ledger.ID, from, to time.Time, limit int) (s ledger.Statement, more bool, err error) {
@@ -201,15 +178,11 @@ func (db *DB) Statement(ctx context.Context, account ledger.ID, from, to time.Ti
 		return s, false, err
 	}
 	s.Account = account
-	conn, ctx, d, err := db.bare(ctx)
-	if err != nil {
-		return s, false, err
-	}
 	var lines []ledger.Line // newest first
 	first := true           // the newest line seen gives the closing balance
 	for next >= 0 && !more {
 		n := 0
-		err := queryEach(ctx, conn, walk[d], []any{currency, next, account[:], account[:]}, func(rows *sql.Rows) error {
+		err := db.each(ctx, walk, []any{currency, next, account[:], account[:]}, func(rows *sql.Rows) error {
 			l, prev, err := scanLine(rows, account)
 			if err != nil {
 				return err
@@ -260,12 +233,12 @@ func (db *DB) Statement(ctx context.Context, account ledger.ID, from, to time.Ti
 var errEnough = errors.New("enough")
 
 // walk follows the chain of an account's movements back in time. It ends with a page, and the caller goes on from there.
-var walk = both(`WITH RECURSIVE chain AS (
+const walk = `WITH RECURSIVE chain AS (
 	SELECT t.*, 1 AS depth FROM transfers t WHERE t.currency_id = ? AND t.seq = ?
 	UNION ALL
 	SELECT t.*, chain.depth + 1 FROM chain JOIN transfers t ON t.currency_id = chain.currency_id AND t.seq = CASE WHEN chain.debit = ? THEN chain.debit_prev ELSE chain.credit_prev END
 	WHERE chain.depth < 500)
-	SELECT moved_seq, uid, debit, credit, posted, code, debit_after, credit_after, CASE WHEN debit = ? THEN debit_prev ELSE credit_prev END, at, resolved_at FROM chain ORDER BY depth`)
+	SELECT moved_seq, uid, debit, credit, posted, code, debit_after, credit_after, CASE WHEN debit = ? THEN debit_prev ELSE credit_prev END, at, resolved_at FROM chain ORDER BY depth`
 
 func scanLine(rows *sql.Rows, account ledger.ID) (l ledger.Line, prev int64, err error) {
 	var uid, debit, credit sql.RawBytes
@@ -300,19 +273,15 @@ func headOf(leaf []byte) []byte {
 	return append(make([]byte, 0, 1024), leaf[:i+1]...)
 }
 
-var selectEntries = both(`SELECT e.seq, e.leaf, o.salt, o.opening FROM entries e LEFT JOIN openings o ON o.currency_id = e.currency_id AND o.seq = e.seq
-	WHERE e.currency_id = ? AND e.seq >= ? ORDER BY e.seq LIMIT ?`)
+const selectEntries = `SELECT e.seq, e.leaf, o.salt, o.opening FROM entries e LEFT JOIN openings o ON o.currency_id = e.currency_id AND o.seq = e.seq
+	WHERE e.currency_id = ? AND e.seq >= ? ORDER BY e.seq LIMIT ?`
 
 // eachEntry reads in pages, so that no read transaction stays open for long.
 func (db *DB) eachEntry(ctx context.Context, c *Currency, from int64, each func(seq int64, leaf, salt, opening []byte) error) error {
-	conn, ctx, d, err := db.bare(ctx)
-	if err != nil {
-		return err
-	}
 	const page = 2000
 	for n := page; n == page && from < int64(c.Book.Next); {
 		n = 0
-		err := queryEach(ctx, conn, selectEntries[d], []any{c.ID, from, page}, func(rows *sql.Rows) error {
+		err := db.each(ctx, selectEntries, []any{c.ID, from, page}, func(rows *sql.Rows) error {
 			var seq int64
 			var leaf, salt, opening sql.RawBytes
 			if err := rows.Scan(&seq, &leaf, &salt, &opening); err != nil {

@@ -351,7 +351,7 @@ func (v *verifier) accounts(ctx context.Context) error {
 }
 
 func (v *verifier) transfers(ctx context.Context) error {
-	rows, err := v.db.q(ctx).Raw("SELECT "+transferColumns+", moved_seq, debit_after, credit_after, debit_prev, credit_prev FROM transfers WHERE currency_id = ? ORDER BY seq", v.c.ID).Rows()
+	rows, err := v.db.q(ctx).Raw("SELECT "+transferColumns+", t.moved_seq, t.debit_after, t.credit_after, t.debit_prev, t.credit_prev"+transferTables+" WHERE t.currency_id = ? ORDER BY t.seq", v.c.ID).Rows()
 	if err != nil {
 		return translate(err)
 	}
@@ -359,13 +359,10 @@ func (v *verifier) transfers(ctx context.Context) error {
 	for rows.Next() {
 		var m movement
 		var movedSeq sql.NullInt64
-		var got ledger.Transfer
-		var currency int64
-		err := scanTransferInto(rows, &got, &currency, &movedSeq, &m.debitAfter, &m.creditAfter, &m.debitPrev, &m.creditPrev)
+		got, err := scanTransfer(rows, &movedSeq, &m.debitAfter, &m.creditAfter, &m.debitPrev, &m.creditPrev)
 		if err != nil {
 			return v.damage(NoEntry, "a transfer cannot be read: %v", err)
 		}
-		got.Currency = v.c.Book.ID
 		v.out.Transfers++
 		want, ok := v.book.Transfers[got.ID]
 		if v.erased[got.ID] {

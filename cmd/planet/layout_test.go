@@ -149,8 +149,8 @@ var rules = []rule{
 	},
 	{
 		name: "SQL is constant", check: checkSQL,
-		bad:  map[string]string{"storage/a.go": "package storage\n\nfunc f(q db, col string) {\n\tq.Order(col)\n\tq.Joins(\"x\" + col)\n\tq.Select(\"a\", col)\n\tq.Raw(fmt.Sprintf(\"%s\", col))\n\tq.Where(\"a = \" + col)\n\tq.Where(fmt.Sprintf(\"a = %s\", col))\n}\n", "storage/b.go": "package storage\n\nfunc g(db *DB, sql string) {\n\tdb.one(ctx, sql, nil)\n\tdb.run(ctx, \"a\"+sql)\n}\n"},
-		want: "storage/a.go:4: |storage/a.go:5: |storage/a.go:6: |storage/a.go:7: |storage/a.go:8: |storage/a.go:9: |storage/b.go:4: |storage/b.go:5: ",
+		bad:  map[string]string{"storage/a.go": "package storage\n\nfunc f(q db, col string) {\n\tq.Order(col)\n\tq.Joins(\"x\" + col)\n\tq.Select(\"a\", col)\n\tq.Raw(fmt.Sprintf(\"%s\", col))\n\tq.Where(\"a = \" + col)\n\tq.Where(fmt.Sprintf(\"a = %s\", col))\n}\n", "storage/b.go": "package storage\n\nfunc g(db *DB, sql string) {\n\tdb.one(ctx, sql, nil)\n\tdb.run(ctx, \"a\"+sql)\n\tdb.each(ctx, sql, nil, nil)\n}\n"},
+		want: "storage/a.go:4: |storage/a.go:5: |storage/a.go:6: |storage/a.go:7: |storage/a.go:8: |storage/a.go:9: |storage/b.go:4: |storage/b.go:5: |storage/b.go:6: ",
 		good: map[string]string{"storage/a.go": "package storage\n\nconst newest = \"id DESC\"\n\nfunc f(q db, v string) {\n\tconst t = \"a\"\n\tq.Order(newest)\n\tq.Joins(\"x ON \"+t+\" = ?\", v)\n\tq.Select(\"a\", \"b\")\n\tq.Raw(`SELECT ?`, v)\n\tdb.one(ctx, \"SELECT ?\", []any{v}, &v)\n\tq.Where(\"a = ?\", v)\n}\n"},
 	},
 	{
@@ -542,7 +542,7 @@ func checkSQL(sources []*source) []string {
 					if _, ok := args[0].(*ast.FuncLit); ok {
 						return true // database/sql's Conn.Raw
 					}
-				case "one", "run": // of storage/plain.go: context, SQL, values
+				case "one", "run", "each": // of storage/plain.go: context, SQL, values
 					if len(call.Args) < 2 || s.path == "storage/plain.go" {
 						return true
 					}
