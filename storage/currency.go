@@ -165,20 +165,6 @@ func (db *DB) Currencies(ctx context.Context) ([]*Currency, error) {
 	return cs, translate(rows.Err())
 }
 
-// Freeze stops all writing to a currency until Thaw, and says why. The first reason stays.
-func (db *DB) Freeze(ctx context.Context, id ID, why string) error {
-	return db.Transaction(ctx, func(tx *DB) error {
-		return translate(tx.q(ctx).Exec("UPDATE currencies SET frozen = ? WHERE id = ? AND frozen = ''", why, id).Error)
-	})
-}
-
-// Thaw lets a currency be written again. Whoever calls it has verified it.
-func (db *DB) Thaw(ctx context.Context, id ID) error {
-	return db.Transaction(ctx, func(tx *DB) error {
-		return translate(tx.q(ctx).Exec("UPDATE currencies SET frozen = '' WHERE id = ?", id).Error)
-	})
-}
-
 func toID(b []byte) (id ledger.ID) {
 	copy(id[:], b)
 	return id

@@ -106,9 +106,9 @@ func (db *DB) keptHead(code string) string {
 	return db.heads.read()[code]
 }
 
-// checkHead compares a book with the checkpoint that was kept beside it. A *DamageError says that the database is older than what its node has signed, or another.
+// checkKept compares a book with the checkpoint that was kept beside it. A *DamageError says that the database is older than what its node has signed, or another.
 // What the currency's key did not sign, and what is of an epoch that has ended, says nothing.
-func (db *DB) checkHead(ctx context.Context, c *Currency, note string) error {
+func (db *DB) checkKept(ctx context.Context, c *Currency, note string) error {
 	epoch, size := headOfNote(note)
 	if epoch == 0 || epoch < c.Book.Epoch+1 {
 		return nil
