@@ -89,6 +89,15 @@ func TestF22ADatabaseOlderThanWhatItSigned(t *testing.T) {
 	if err != nil || len(found) != 1 || !strings.HasPrefix(found[0].What, storage.RolledBack) {
 		t.Fatalf("at start: %v, %v", found, err)
 	}
+	// Freezing it was a commit of its own: what the node had signed before is still there at the next start.
+	dsn := shorter.DSN()
+	if err := shorter.Close(); err != nil {
+		t.Fatal(err)
+	}
+	shorter, c = openAt(t, dsn)
+	if _, err := shorter.Verify(ctx, c); err == nil || !strings.Contains(err.Error(), storage.RolledBack) {
+		t.Errorf("verify after the next start: %v", err)
+	}
 	p := b.pay("again", "ana", "bo", 1)
 	if _, err := shorter.Pay(ctx, storage.Submission{Currency: p.Currency, Group: ledger.Group{p}}); !errors.Is(err, storage.ErrFrozen) {
 		t.Errorf("a payment: %v", err)

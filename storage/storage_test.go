@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -148,6 +149,41 @@ func TestTimesComeBackInUTC(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A new file becomes WAL while nobody else is in it; SQLite does not wait for that by itself.
+func TestOpeningWaitsForWhoeverMakesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "planet.db")
+	other, err := sql.Open("sqlite3", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	for _, q := range []string{"CREATE TABLE x (y INTEGER)", "BEGIN", "INSERT INTO x VALUES (1)"} {
+		if _, err := other.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opened := make(chan error, 1)
+	go func() {
+		db, err := storage.Open(t.Context(), storage.Config{DSN: path})
+		if err == nil {
+			err = db.Close()
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Fatalf("opened beside somebody who makes the file: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	if _, err := other.Exec("COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestMigrationsAreAppliedOnceWhoeverAsks(t *testing.T) {
