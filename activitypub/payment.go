@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -76,15 +75,39 @@ func (n *Node) accountOf(ctx context.Context, c *storage.Currency, owner *storag
 	if !errors.Is(err, storage.ErrNotFound) {
 		return a, err
 	}
-	as, err := n.DB.Accounts(ctx, c)
-	if err != nil {
+	id := ledger.NewID("account", c.Book.IRI, string(owner.IRI))
+	switch _, err := n.DB.AccountByID(ctx, id); {
+	case err == nil:
+		id = ledger.NewID("no account", c.Book.IRI, string(owner.IRI))
+	case !errors.Is(err, storage.ErrNotFound):
 		return a, err
 	}
-	id := ledger.NewID("account", c.Book.IRI, string(owner.IRI))
-	if slices.ContainsFunc(as, func(a ledger.Account) bool { return a.ID == id }) {
-		id = ledger.NewID("no account", c.Book.IRI, string(owner.IRI))
-	}
 	return ledger.Account{ID: id}, nil
+}
+
+// stillOf says, within the transaction that moves the money, that an account is still its owner's: it may have been given to somebody else (F37).
+// One that does not exist is the ledger's affair.
+func stillOf(ctx context.Context, tx *storage.DB, owner storage.IRI, account ledger.ID) error {
+	a, err := tx.AccountByID(ctx, account)
+	if err == nil && a.Ref != string(owner) {
+		return problem(http.StatusForbidden, "account", "the account was given to somebody else")
+	}
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// payeeStill is stillOf for the payee of a transfer that was made.
+func payeeStill(ctx context.Context, tx *storage.DB, p *storage.Payment) error {
+	t, _, err := tx.Transfer(ctx, p.Transfer())
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil // the ledger's affair
+	}
+	if err != nil {
+		return err
+	}
+	return stillOf(ctx, tx, p.Payee, t.Credit)
 }
 
 // Pay pays, or holds, as by.Actor: a person as herself, a co-op by its admins, treasurers and cashiers. A refusal of the ledger is a *ledger.RefusedError
@@ -144,14 +167,21 @@ func (n *Node) Pay(ctx context.Context, by By, o PayOrder) (*storage.Payment, er
 		p.Settles = ledger.NewID("settles", c.Book.IRI, string(by.Actor.IRI), string(o.To.IRI), string(o.Order))
 	}
 	row := storage.Payment{ID: number, IRI: iri, UID: p.ID[:], CurrencyID: c.ID, Payer: by.Actor.IRI, Payee: o.To.IRI, Amount: amount, Code: p.Code.String(), Memo: memo}
-	return n.submit(ctx, by, c, row, act, func(memo ledger.Digest) ledger.Command {
+	owners := func(tx *storage.DB) error {
+		if err := stillOf(ctx, tx, by.Actor.IRI, p.Debit); err != nil {
+			return err
+		}
+		return stillOf(ctx, tx, o.To.IRI, p.Credit)
+	}
+	return n.submit(ctx, by, c, row, act, owners, func(memo ledger.Digest) ledger.Command {
 		p.Memo = memo
 		return p
 	}, o.Hold)
 }
 
-// submit hands a payment to the ledger, with its row and the record of who did it. command makes the ledger's command around the commitment to the words.
-func (n *Node) submit(ctx context.Context, by By, c *storage.Currency, row storage.Payment, act string, command func(memo ledger.Digest) ledger.Command, hold time.Duration) (*storage.Payment, error) {
+// submit hands a payment to the ledger, with its row and the record of who did it. owners checks, in its transaction, whose the accounts are; command makes
+// the ledger's command around the commitment to the words.
+func (n *Node) submit(ctx context.Context, by By, c *storage.Currency, row storage.Payment, act string, owners func(tx *storage.DB) error, command func(memo ledger.Digest) ledger.Command, hold time.Duration) (*storage.Payment, error) {
 	if by.User != nil {
 		row.UserID = by.User.ID
 	}
@@ -175,8 +205,13 @@ func (n *Node) submit(ctx context.Context, by By, c *storage.Currency, row stora
 			digest = proof.Commitment(salt, []byte(row.Memo))
 		}
 		res, err := n.DB.Pay(ctx, storage.Submission{Currency: c.Book.ID, Group: ledger.Group{command(digest)},
-			Check: func(tx *storage.DB) error { return n.allowed(ctx, tx, by, act) },
-			Rows:  func(r ledger.Result) storage.Rows { return paymentRows(by, row, r, hold) }})
+			Check: func(tx *storage.DB) error {
+				if err := n.allowed(ctx, tx, by, act); err != nil {
+					return err
+				}
+				return owners(tx)
+			},
+			Rows: func(r ledger.Result) storage.Rows { return paymentRows(by, row, r, hold) }})
 		known := old.IRI != ""
 		switch {
 		case errors.Is(err, storage.ErrUnknown) && again < 2:
@@ -297,6 +332,9 @@ func (n *Node) endHold(ctx context.Context, by By, p *storage.Payment, kind stri
 		if err := n.allowed(ctx, tx, by, "pay"); err != nil {
 			return err
 		}
+		if err := payeeStill(ctx, tx, p); err != nil {
+			return err
+		}
 		results, err := tx.Ledger(ctx, ledger.Group{command})
 		if err != nil {
 			return err
@@ -360,7 +398,8 @@ func (n *Node) RefundPayment(ctx context.Context, by By, id storage.ID, typed, m
 			f.Amount = row.Amount
 		}
 	}
-	return n.submit(ctx, by, c, row, "pay", func(memo ledger.Digest) ledger.Command {
+	owners := func(tx *storage.DB) error { return payeeStill(ctx, tx, p) }
+	return n.submit(ctx, by, c, row, "pay", owners, func(memo ledger.Digest) ledger.Command {
 		f.Memo = memo
 		return f
 	}, 0)

@@ -376,6 +376,58 @@ func TestF36WhoIsGoneIsNotPaid(t *testing.T) {
 	b.audit()
 }
 
+// Whose account it is decides at the moment when the money moves, not when somebody asked.
+func TestF37AnAccountThatWasGivenAwayIsNobodysToUse(t *testing.T) {
+	b := newBakery(t, ledger.Mutual, "bo", "cleo", "dan")
+	ctx, bo, cleo, dan := t.Context(), b.people["bo"], b.people["cleo"], b.people["dan"]
+	paid := b.pay(bo, cleo, "5")
+	o := b.order(cleo, "10")
+	o.Hold = time.Hour
+	held, err := b.Pay(ctx, bo, o)
+	b.must(err)
+	hers, err := b.DB.Account(ctx, b.currency, cleo.Actor.IRI)
+	b.must(err)
+
+	// Cleo pays, and waits behind the decision that gives her account to somebody else.
+	deciding, decided, asked := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		asked <- b.DB.Transaction(ctx, func(tx *storage.DB) error {
+			close(deciding)
+			<-decided
+			results, err := tx.Ledger(ctx, ledger.Group{ledger.Rebind{ID: ledger.NewID("rebind", "1"), Account: hers.ID, NewRef: "https://else.example/users/eve", Decision: "https://coop.example/d/1"}})
+			if err != nil {
+				return err
+			}
+			return results[0].Err()
+		})
+	}()
+	<-deciding
+	late := make(chan error, 1)
+	go func() {
+		_, err := b.Pay(ctx, cleo, b.order(bo, "1"))
+		late <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // for her to come to the queue; who comes later has no account any more, and is refused for that
+	close(decided)
+	b.must(<-asked)
+	if err := <-late; err == nil {
+		t.Error("she paid from an account that was given away")
+	}
+	_, err = b.RefundPayment(ctx, cleo, paid.ID, "", "", "")
+	wantProblem(t, err, "account")
+	_, err = b.TakePayment(ctx, cleo, held.ID, "", "")
+	wantProblem(t, err, "account")
+	_, err = b.ReleasePayment(ctx, cleo, held.ID, "")
+	wantProblem(t, err, "account")
+	if _, err := b.Pay(ctx, dan, b.order(cleo, "1")); err == nil {
+		t.Error("she was paid into an account that was given away")
+	}
+	if a, err := b.DB.AccountByID(ctx, hers.ID); err != nil || a.Balance() != 500 {
+		t.Errorf("the account stands at %d (%v), want what it had", a.Balance(), err)
+	}
+	b.audit()
+}
+
 func TestF51APaymentNeedsNobodyElse(t *testing.T) {
 	b := newBakery(t, ledger.Mutual, "bo", "cleo")
 	b.net.Away("rye.example", true)

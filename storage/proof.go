@@ -143,6 +143,12 @@ func (db *DB) Transfer(ctx context.Context, id ledger.ID) (t ledger.Transfer, mo
 	return t, moved, err
 }
 
+// AccountByID finds an account by the ledger's id of it, or ErrNotFound.
+func (db *DB) AccountByID(ctx context.Context, id ledger.ID) (ledger.Account, error) {
+	a, _, err := scanAccount(db.q(ctx).Raw(accountQuery+" WHERE a.uid = ?", id[:]).Row())
+	return a, err
+}
+
 // Account finds the account of an owner in a currency, or ErrNotFound.
 func (db *DB) Account(ctx context.Context, c *Currency, owner IRI) (ledger.Account, error) {
 	a, _, err := scanAccount(db.q(ctx).Raw(accountQuery+" WHERE a.currency_id = ? AND a.ref = ?", c.ID, owner).Row())
