@@ -23,7 +23,7 @@ type ledgerBenchCmd struct {
 	Submitters int    `default:"256" help:"How many pay at once."`
 	Members    int    `default:"10000" help:"How many accounts pay each other."`
 	Hot        int    `default:"0" help:"Percent of the payments that go to one account."`
-	Dir        string `placeholder:"DIR" help:"Where to make the throw-away database; the data directory's disk by default."`
+	Dir        string `placeholder:"DIR" help:"Where to make the throw-away database; in the data directory by default, or here when there is none."`
 	JSON       bool   `help:"Print JSON."`
 }
 
@@ -53,7 +53,9 @@ func (cmd ledgerBenchCmd) Run(c *app) (err error) {
 	}
 	dir := cmd.Dir
 	if dir == "" {
-		dir = filepath.Dir(filepath.Clean(c.cfg.Data))
+		if dir = c.cfg.Data; !isDir(dir) { // nothing was ever kept there
+			dir = "."
+		}
 	}
 	dir, err = os.MkdirTemp(dir, ".planet-bench-")
 	if err != nil {
@@ -139,6 +141,11 @@ func (cmd ledgerBenchCmd) Run(c *app) (err error) {
 	c.say("half were acknowledged within %.2f ms, 99 of 100 within %.2f ms; the process holds %.0f MB", out.MedianMS, out.P99MS, out.MemoryMB)
 	c.say("the whole book was verified in %.1f s", out.VerifySec)
 	return nil
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
 }
 
 // benchBook is a currency with members accounts.
