@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -25,14 +26,17 @@ type heads struct {
 // headsEvery is how often the file is written while payments go on.
 const headsEvery = time.Second
 
-// keepHeads brings the file up to date with what is committed. It runs on the writer's goroutine, or when that has ended.
-func (db *DB) keepHeads(now bool) {
+// keepHeads brings the file up to date with what is committed, as conn sees it. It runs on the writer's goroutine and connection, where no slow reader is waited
+// for; or when both have ended.
+func (db *DB) keepHeads(conn interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}, now bool) {
 	h := db.heads
 	if h == nil || !now && db.Now().Sub(h.at) < headsEvery {
 		return
 	}
 	h.at = db.Now()
-	rows, err := db.pool.QueryContext(context.Background(), "SELECT code, checkpoint FROM currencies")
+	rows, err := conn.QueryContext(context.Background(), "SELECT code, checkpoint FROM currencies")
 	if err != nil { // not migrated yet, or about to close: the next commit comes back to it
 		return
 	}

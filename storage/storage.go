@@ -103,7 +103,7 @@ func (db *DB) Close() error {
 	}
 	db.writer.close()
 	if db.Commits() > 0 {
-		db.keepHeads(true)
+		db.keepHeads(db.pool, true)
 	}
 	return db.closePools()
 }

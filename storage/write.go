@@ -292,7 +292,9 @@ func (w *writer) together(first *turn) {
 		w.apart(err)
 		return
 	}
-	first.db.keepHeads(false) // before anybody is answered: whoever is may change the clock, or close the database
+	if w.conn != nil { // else the commit went wrong
+		first.db.keepHeads(w.conn, false) // before anybody is answered: whoever is may change the clock, or close the database
+	}
 	for _, t := range w.batch {
 		w.answer(t, t.err)
 	}
