@@ -24,6 +24,7 @@ type Delivery struct {
 	Host       string // of the inbox, with its port unless it is the scheme's own
 	ActorID    ID     // who signs
 	Object     IRI    // deliveries of one object to one host go out one after another
+	Lasting    bool   // it is for somebody in particular, and waits for her server however long that is away
 	State      string
 	Attempts   int
 	NextAt     time.Time
@@ -199,7 +200,7 @@ func (db *DB) FinishDelivery(ctx context.Context, d *Delivery, h *Host) error {
 var momentary = []string{"Create", "Announce", "Like"}
 
 // Momentary reports whether a delivery is worth nothing once its host was away for some days.
-func (c *Claim) Momentary() bool { return slices.Contains(momentary, c.Type) }
+func (c *Claim) Momentary() bool { return !c.Lasting && slices.Contains(momentary, c.Type) }
 
 // GiveUpDeliveries ends what waits for a host since before a time, or of what is momentary since before another one, and says
 // how many. Tries to a host that does not answer are shared by all that waits for it: alone they would come to their last one
@@ -207,7 +208,7 @@ func (c *Claim) Momentary() bool { return slices.Contains(momentary, c.Type) }
 func (db *DB) GiveUpDeliveries(ctx context.Context, host string, before, momentaryBefore time.Time) (n int64, err error) {
 	err = db.Transaction(ctx, func(tx *DB) error {
 		r := tx.q(ctx).Model(&Delivery{}).Where(`state = 'queued' AND host = ? AND lease_until <= ? AND (created_at < ?
-			OR created_at < ? AND activity_id IN (SELECT id FROM activities WHERE local AND type IN ?))`,
+			OR created_at < ? AND NOT lasting AND activity_id IN (SELECT id FROM activities WHERE local AND type IN ?))`,
 			host, tx.Now().UTC(), before.UTC(), momentaryBefore.UTC(), momentary).
 			Updates(map[string]any{"state": DeliveryDead, "last_error": "its host did not answer in time"})
 		n = r.RowsAffected
@@ -227,6 +228,20 @@ func (db *DB) HastenDeliveries(ctx context.Context, host string, tries int) (n i
 		return translate(r.Error)
 	})
 	return n, err
+}
+
+// Redeliver brings an activity of ours to an inbox again: one who asks again gets the same answer, and it does not matter what became of the first.
+func (db *DB) Redeliver(ctx context.Context, d *Delivery) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		now := tx.Now().UTC()
+		d.ID, d.State, d.CreatedAt, d.NextAt, d.LeaseUntil = tx.NewID(), DeliveryQueued, now, now, now
+		fresh, err := tx.insert(ctx, d, "activity_id, inbox")
+		if err != nil || fresh {
+			return err
+		}
+		_, err = tx.run(ctx, "UPDATE deliveries SET state = 'queued', attempts = 0, next_at = ?, created_at = ? WHERE activity_id = ? AND inbox = ? AND state <> 'queued'", now, now, d.ActivityID, d.Inbox)
+		return err
+	})
 }
 
 // ReleaseDelivery gives a claim back untried.

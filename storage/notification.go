@@ -12,6 +12,7 @@ type Notification struct {
 	Kind      string
 	FromID    ID
 	PostID    ID // 0: about no post
+	OrderID   ID // 0: about no order
 	CreatedAt time.Time
 	ReadAt    *time.Time
 }

@@ -26,6 +26,7 @@ type Attachment struct {
 	FocusX    float64 `json:"focusX,omitempty"`
 	FocusY    float64 `json:"focusY,omitempty"`
 	MediaID   ID      `json:"media,omitempty"` // the row of what was uploaded here; 0 elsewhere
+	Rel       string  `json:"rel,omitempty"`   // of a link: RelProposal when it leads to an offer
 }
 
 // Mention names an actor in a post. ActorID is 0 when the actor is not known here.

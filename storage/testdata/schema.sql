@@ -169,6 +169,7 @@ CREATE TABLE deliveries (
   host        TEXT NOT NULL,
   actor_id    INTEGER NOT NULL REFERENCES actors (id),
   object      TEXT NOT NULL,
+  lasting     BOOLEAN NOT NULL, -- it is for somebody in particular, and waits for her server however long that is away
   state       TEXT NOT NULL CHECK (state IN ('queued', 'done', 'dead')),
   attempts    INTEGER NOT NULL,
   next_at     DATETIME NOT NULL,
@@ -351,10 +352,71 @@ CREATE TABLE notifications (
   kind       TEXT NOT NULL,
   from_id    INTEGER NOT NULL REFERENCES actors (id),
   post_id    INTEGER NOT NULL, -- 0: about no post
+  order_id   INTEGER NOT NULL, -- 0: about no order
   created_at DATETIME NOT NULL,
   read_at    DATETIME,
-  UNIQUE (actor_id, kind, from_id, post_id)
+  UNIQUE (actor_id, kind, from_id, post_id, order_id)
 );
+
+CREATE TABLE offer_words (
+  word     TEXT NOT NULL,
+  offer_id INTEGER NOT NULL REFERENCES offers (id),
+  PRIMARY KEY (word, offer_id)
+);
+
+CREATE INDEX offer_words_offer ON offer_words (offer_id);
+
+CREATE TABLE offers (
+  id            INTEGER PRIMARY KEY,
+  iri           TEXT NOT NULL UNIQUE, -- of the Proposal
+  actor_id      INTEGER NOT NULL REFERENCES actors (id),
+  user_id       INTEGER NOT NULL, -- who made it, 0 elsewhere and for the operator
+  post_id       INTEGER NOT NULL, -- the Note that carries it, 0 for none
+  purpose       TEXT NOT NULL CHECK (purpose IN ('offer', 'request')),
+  title         TEXT NOT NULL,
+  content       TEXT NOT NULL, -- safe HTML
+  source        TEXT NOT NULL,
+  language      TEXT NOT NULL,
+  category      TEXT NOT NULL CHECK (category IN ('goods', 'services')),
+  tags          TEXT, -- JSON, NULL for none
+  images        TEXT, -- JSON, NULL for none
+  url           TEXT NOT NULL,
+  resource      TEXT NOT NULL, -- what it conforms to: an IRI, '' for nothing in particular
+  unit          TEXT NOT NULL,
+  per           TEXT NOT NULL, -- decimal: how much of the unit one lot is
+  unit_based    BOOLEAN NOT NULL, -- several lots may be ordered at once
+  stock         INTEGER, -- lots there were; NULL: as many as anybody wants
+  available     INTEGER CHECK (available >= 0), -- lots that are left
+  minimum       INTEGER NOT NULL, -- lots in one order
+  pricing       TEXT NOT NULL CHECK (pricing IN ('price', 'gift', 'open')),
+  price         TEXT NOT NULL, -- decimal, of one lot; '' when there is none
+  price_scale   INTEGER NOT NULL,
+  price_value   REAL NOT NULL, -- about price
+  currency      TEXT NOT NULL, -- IRI, '' for none
+  currency_name TEXT NOT NULL,
+  place         TEXT NOT NULL,
+  latitude      REAL,
+  longitude     REAL,
+  ends_at       DATETIME,
+  state         TEXT NOT NULL CHECK (state IN ('open', 'paused', 'sold', 'closed')),
+  auto_accept   BOOLEAN NOT NULL, -- an order that can be met is accepted at once
+  hold_seconds  INTEGER NOT NULL, -- how long an accepted order may wait to be fulfilled
+  orderable     BOOLEAN NOT NULL, -- its server takes orders of FEP-0837
+  listed        BOOLEAN NOT NULL, -- in the market of this node
+  raw           BLOB,
+  published_at  DATETIME NOT NULL,
+  updated_at    DATETIME NOT NULL,
+  deleted_at    DATETIME,
+  CHECK (stock IS NULL OR available IS NOT NULL AND available <= stock)
+);
+
+CREATE INDEX offers_actor ON offers (actor_id, id);
+
+CREATE INDEX offers_ending ON offers (ends_at) WHERE state = 'open' AND ends_at IS NOT NULL;
+
+CREATE INDEX offers_market ON offers (purpose, id) WHERE listed AND state = 'open' AND deleted_at IS NULL;
+
+CREATE INDEX offers_post ON offers (post_id) WHERE post_id <> 0;
 
 CREATE TRIGGER openings_keep_delete BEFORE DELETE ON openings BEGIN SELECT RAISE(ABORT, 'an opening can be erased, not deleted'); END;
 
@@ -368,6 +430,72 @@ CREATE TABLE openings ( -- what the leaves commit to
   opening     BLOB NOT NULL,
   PRIMARY KEY (currency_id, seq)
 ) WITHOUT ROWID;
+
+CREATE TRIGGER order_steps_keep_delete BEFORE DELETE ON order_steps BEGIN SELECT RAISE(ABORT, 'order_steps are append-only'); END;
+
+CREATE TRIGGER order_steps_keep_update BEFORE UPDATE ON order_steps BEGIN SELECT RAISE(ABORT, 'order_steps are append-only'); END;
+
+CREATE TABLE order_steps (
+  id         INTEGER PRIMARY KEY,
+  order_id   INTEGER NOT NULL REFERENCES orders (id),
+  actor_id   INTEGER NOT NULL, -- who did it, 0: the node, as time passed
+  user_id    INTEGER NOT NULL,
+  act        TEXT NOT NULL,
+  state      TEXT NOT NULL, -- afterwards
+  words      TEXT NOT NULL,
+  activity   TEXT NOT NULL, -- IRI of what said so, '' for none
+  created_at DATETIME NOT NULL
+);
+
+CREATE INDEX order_steps_order ON order_steps (order_id, id);
+
+CREATE TRIGGER orders_keep_delete BEFORE DELETE ON orders BEGIN SELECT RAISE(ABORT, 'orders are never deleted'); END;
+
+CREATE TRIGGER orders_keep_terms BEFORE UPDATE OF ask_iri, offer_id, proposer_id, responder_id, lots, quantity, amount ON orders
+BEGIN SELECT RAISE(ABORT, 'the terms of an order do not change'); END;
+
+CREATE TABLE orders (
+  id            INTEGER PRIMARY KEY,
+  ask_iri       TEXT NOT NULL UNIQUE, -- the Offer(Agreement), or the reply that asks for it
+  iri           TEXT NOT NULL, -- of the Agreement, '' before there is one
+  offer_id      INTEGER NOT NULL REFERENCES offers (id),
+  proposer_id   INTEGER NOT NULL REFERENCES actors (id), -- whose offer or request it is: has the last word
+  responder_id  INTEGER NOT NULL REFERENCES actors (id), -- who orders
+  user_id       INTEGER NOT NULL, -- who ordered for the responder, 0 elsewhere and for the operator
+  post_id       INTEGER NOT NULL, -- the reply that asked for it, 0 for none
+  lots          INTEGER NOT NULL CHECK (lots > 0),
+  quantity      TEXT NOT NULL, -- decimal, in the offer's unit
+  amount        TEXT NOT NULL, -- decimal, in the offer's currency; '' for a gift
+  note          TEXT NOT NULL,
+  state         TEXT NOT NULL CHECK (state IN ('proposed', 'accepted', 'fulfilled', 'confirmed', 'rejected', 'expired', 'cancelled')),
+  code          TEXT NOT NULL, -- why it was rejected, expired or cancelled
+  words         TEXT NOT NULL, -- likewise, for people
+  reserved      BOOLEAN NOT NULL, -- its lots are taken from what is available
+  agreed        BOOLEAN NOT NULL, -- the responder has said so bindingly: by her Offer, or behind the link
+  cancel_asked  BOOLEAN NOT NULL, -- the responder wants out, and the proposer elsewhere has not answered
+  dispute_by    TEXT NOT NULL CHECK (dispute_by IN ('', 'proposer', 'responder', 'both')),
+  dispute       TEXT NOT NULL, -- what the last one said is wrong
+  proposer_at   DATETIME NOT NULL, -- the last word of each
+  responder_at  DATETIME NOT NULL,
+  answer_id     INTEGER NOT NULL, -- the activity that says how it stands, 0 for none of ours
+  link_hash     TEXT NOT NULL, -- of the secret in the link that the responder got, '' for none
+  expires_at    DATETIME NOT NULL, -- of what is proposed, or accepted and not fulfilled
+  next_at       DATETIME, -- when this node looks at it again
+  created_at    DATETIME NOT NULL,
+  updated_at    DATETIME NOT NULL
+);
+
+CREATE UNIQUE INDEX orders_agreement ON orders (iri) WHERE iri <> '';
+
+CREATE INDEX orders_due ON orders (next_at) WHERE next_at IS NOT NULL;
+
+CREATE UNIQUE INDEX orders_link ON orders (link_hash) WHERE link_hash <> '';
+
+CREATE INDEX orders_offer ON orders (offer_id, id);
+
+CREATE INDEX orders_proposer ON orders (proposer_id, id);
+
+CREATE INDEX orders_responder ON orders (responder_id, id);
 
 CREATE TRIGGER outcomes_keep_delete BEFORE DELETE ON outcomes BEGIN SELECT RAISE(ABORT, 'outcomes are append-only'); END;
 

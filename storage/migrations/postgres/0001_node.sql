@@ -215,9 +215,10 @@ CREATE TABLE notifications (
   kind       TEXT NOT NULL,
   from_id    BIGINT NOT NULL REFERENCES actors (id),
   post_id    BIGINT NOT NULL, -- 0: about no post
+  order_id   BIGINT NOT NULL, -- 0: about no order
   created_at TIMESTAMPTZ NOT NULL,
   read_at    TIMESTAMPTZ,
-  UNIQUE (actor_id, kind, from_id, post_id)
+  UNIQUE (actor_id, kind, from_id, post_id, order_id)
 );
 
 -- Who likes what; content is the emoji of a reaction, '' for a plain like.
@@ -359,6 +360,7 @@ CREATE TABLE deliveries (
   host        TEXT NOT NULL,
   actor_id    BIGINT NOT NULL REFERENCES actors (id),
   object      TEXT NOT NULL,
+  lasting     BOOLEAN NOT NULL, -- it is for somebody in particular, and waits for her server however long that is away
   state       TEXT NOT NULL CHECK (state IN ('queued', 'done', 'dead')),
   attempts    BIGINT NOT NULL,
   next_at     TIMESTAMPTZ NOT NULL,
