@@ -38,6 +38,7 @@ func (n *Node) routes() *http.ServeMux {
 	mux.HandleFunc("GET /users/{name}/statuses/{id}/{part}", n.document(n.getPost))
 	mux.HandleFunc("GET /users/{name}/stamps/{id}", n.document(n.getStamp))
 	mux.HandleFunc("GET /activities/{id}", n.document(n.getActivity))
+	mux.HandleFunc("GET /offers/{id}", n.document(n.getOffer))
 	mux.HandleFunc("GET /currencies/{code}", n.document(n.getCurrency))
 	mux.HandleFunc("GET /currencies/{code}/{path...}", n.getLog)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { n.fail(w, r, storage.ErrNotFound) })

@@ -139,8 +139,14 @@ func (n *Node) prepare(signer *storage.Actor, f facts) preparation {
 	case "Undo":
 		return n.applyUndo(signer)
 	case "Create":
+		if isProposal(f.object) {
+			return n.applyProposal(signer)
+		}
 		return n.applyCreate(signer)
 	case "Update":
+		if isProposal(f.object) {
+			return n.applyProposal(signer)
+		}
 		if isActorType(f.object) {
 			return n.applyActorUpdate(signer)
 		}
@@ -293,7 +299,9 @@ func (n *Node) departed(ctx context.Context, actor storage.IRI, err error) (*sto
 func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity) (facts, error) {
 	f := facts{signer: signer.IRI, act: act}
 	if act.inner != nil {
-		f.object = act.inner.kind(func(t string) bool { return isNoteType(t) || isActorType(t) })
+		if f.object = economicKind(act.inner); f.object == "" {
+			f.object = act.inner.kind(func(t string) bool { return isNoteType(t) || isActorType(t) })
+		}
 	} else if act.Object == act.Actor {
 		f.object = signer.Type
 	}
@@ -324,7 +332,9 @@ func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity)
 		}
 		owner, kind, err := n.DB.OwnerOfPost(ctx, act.Object)
 		if errors.Is(err, storage.ErrNotFound) {
-			break
+			if owner, err = n.DB.OwnerOfOffer(ctx, act.Object); errors.Is(err, storage.ErrNotFound) {
+				break
+			}
 		}
 		if err != nil {
 			return f, err

@@ -30,6 +30,7 @@ const (
 	jobPins   = "pins"   // read what an actor elsewhere has pinned
 	jobMove   = "move"   // let followers here go along with an actor who moves
 	jobQuote  = "quote"  // ask whether a post may quote what it quotes
+	jobOffer  = "offer"  // read what a post offers
 	jobTally  = "tally"  // tell other servers how a poll of ours stands
 )
 
@@ -152,6 +153,8 @@ func (n *Node) attempt(ctx context.Context, j storage.Job) (err error) {
 		return n.followAlong(ctx, w)
 	case jobQuote:
 		return n.checkQuote(ctx, w.Post)
+	case jobOffer:
+		return n.readOffer(ctx, w.Object)
 	case jobTally:
 		return n.tally(ctx, w.Post)
 	default:

@@ -341,18 +341,24 @@ func (n *Node) listMedia(ctx context.Context, tx *storage.DB, p *storage.Post) e
 	if err != nil {
 		return err
 	}
+	links := slices.DeleteFunc(p.Attachments, func(a storage.Attachment) bool { return a.Rel == "" })
 	p.Attachments = nil
 	for _, m := range ms {
 		p.Attachments = append(p.Attachments, storage.Attachment{MediaID: m.ID, URL: n.addressOf(&m), MediaType: m.MediaType, Name: m.Alt,
 			Width: m.Width, Height: m.Height, Blurhash: m.Blurhash, FocusX: m.FocusX, FocusY: m.FocusY})
 	}
+	p.Attachments = append(p.Attachments, links...)
 	return nil
 }
 
-// attachmentsToWire are the pictures of a post of this node, as Mastodon writes its own.
+// attachmentsToWire are the pictures of a post of this node, as Mastodon writes its own, and the link to what it offers (FEP-0ea0).
 func attachmentsToWire(p *storage.Post) []any {
 	out := []any{}
 	for _, a := range p.Attachments {
+		if a.Rel != "" {
+			out = append(out, map[string]any{"type": "Link", "name": a.Name, "href": a.URL, "mediaType": a.MediaType, "rel": []any{"payment", a.Rel}})
+			continue
+		}
 		m := map[string]any{"type": "Document", "mediaType": a.MediaType, "url": a.URL, "width": a.Width, "height": a.Height,
 			"focalPoint": []any{a.FocusX, a.FocusY}}
 		if a.Name != "" {

@@ -276,6 +276,9 @@ func (n *Node) attachmentFromWire(raw json.RawMessage) (storage.Attachment, bool
 	if a.URL == "" {
 		a.URL = o.str("href")
 	}
+	if a.URL == "" && economicKind(o) == "Proposal" { // some embed what they offer; it is read where it is
+		a.URL, a.MediaType, a.Rel = o.str("id"), ldJSON, storage.RelProposal
+	}
 	if a.Name == "" {
 		a.Name, _ = o.text("name")
 	}
@@ -285,6 +288,11 @@ func (n *Node) attachmentFromWire(raw json.RawMessage) (storage.Attachment, bool
 	}
 	if a.MediaType == "" {
 		a.MediaType = guessedType(o, a.URL)
+	}
+	for _, rel := range o.list("rel") {
+		if s, _ := stringOf(rel); o.kind(nil) == "Link" && localName(s) == "Proposal" {
+			a.Rel = storage.RelProposal
+		}
 	}
 	measuresFromWire(o, &a)
 	_, err := n.Client.parseIRI(a.URL)
@@ -496,6 +504,9 @@ func (n *Node) keepNew(ctx context.Context, tx *storage.DB, a *arrival) error {
 			return err
 		}
 	}
+	if err := n.noticeOffer(ctx, tx, a); err != nil {
+		return err
+	}
 	return n.tell(ctx, tx, a.told, "mention", a.author, p.ID)
 }
 
@@ -572,7 +583,10 @@ func (n *Node) keepEdit(ctx context.Context, tx *storage.DB, a *arrival, old *st
 			return !slices.ContainsFunc(old.Mentions, func(o storage.Mention) bool { return o.IRI == m.IRI })
 		})
 	}
-	return tx.SavePost(ctx, p)
+	if err := tx.SavePost(ctx, p); err != nil {
+		return err
+	}
+	return n.noticeOffer(ctx, tx, a)
 }
 
 func sameAnswers(a, b *storage.Poll) bool {
@@ -594,6 +608,11 @@ func (n *Node) applyDelete(signer *storage.Actor) preparation {
 			}
 			p, err := tx.PostByIRI(ctx, act.Object)
 			if errors.Is(err, storage.ErrNotFound) {
+				if o, err := tx.OfferByIRI(ctx, act.Object); err == nil && o.ActorID == signer.ID {
+					return tx.DeleteOffer(ctx, o.ID)
+				} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
+					return err
+				}
 				return tx.DisallowQuotes(ctx, act.Object, signer.ID) // if it is a stamp of hers
 			}
 			if err == nil && (p.ActorID != signer.ID || p.DeletedAt != nil) {

@@ -36,6 +36,8 @@ var may = map[string][]string{
 	"move":    {storage.RoleAdmin},
 	"delete":  {storage.RoleAdmin},
 
+	"offer":    {storage.RoleAdmin, storage.RoleEditor},
+	"order":    {storage.RoleAdmin, storage.RoleTreasurer, storage.RoleCashier, storage.RoleEditor},
 	"currency": {storage.RoleAdmin}, // found one
 	"account":  {storage.RoleAdmin, storage.RoleTreasurer},
 	"issue":    {storage.RoleAdmin, storage.RoleTreasurer}, // pay with what did not exist before
@@ -90,6 +92,8 @@ type shipment struct {
 	inboxes   []storage.IRI // of others; those of this node are left out
 	supersede storage.Supersede
 	public    bool
+	lasting   bool  // it is for somebody in particular, and waits for her server however long that is away
+	context   []any // nil for that of posts
 }
 
 // send gives an activity of ours an id and a proof (FEP-8b32), stores its bytes, and queues its deliveries: all in tx.
@@ -99,7 +103,9 @@ func (n *Node) send(ctx context.Context, tx *storage.DB, from *storage.Actor, m 
 		m["id"] = n.Origin + "/activities/" + row.ID.String()
 	}
 	row.IRI = storage.IRI(fmt.Sprint(m["id"]))
-	m["@context"] = contextActivity
+	if m["@context"] = contextActivity; s.context != nil {
+		m["@context"] = s.context
+	}
 	raw, err := encode(m)
 	if err != nil {
 		return err
@@ -135,7 +141,7 @@ func (n *Node) send(ctx context.Context, tx *storage.DB, from *storage.Actor, m 
 			continue
 		}
 		seen[inbox] = true
-		ds = append(ds, storage.Delivery{ActivityID: row.ID, Inbox: inbox, Host: hostOf(inbox), ActorID: from.ID, Object: s.line})
+		ds = append(ds, storage.Delivery{ActivityID: row.ID, Inbox: inbox, Host: hostOf(inbox), ActorID: from.ID, Object: s.line, Lasting: s.lasting})
 	}
 	return tx.Enqueue(ctx, ds, s.supersede)
 }
@@ -548,9 +554,7 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 		if err := n.allowed(ctx, tx, by, "post"); err != nil {
 			return err
 		}
-		p.ID = tx.NewID()
-		p.IRI = by.Actor.IRI + storage.IRI("/statuses/"+p.ID.String())
-		p.URL = n.Origin + "/@" + by.Actor.Username + "/" + p.ID.String()
+		n.place(tx, p, by.Actor)
 		if p.Conversation == "" {
 			p.Conversation = string(p.IRI) + "/context"
 		}
@@ -579,6 +583,13 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 	})
 	n.Wake()
 	return p, err
+}
+
+// place gives a new post of an actor of this node its number and its addresses.
+func (n *Node) place(tx *storage.DB, p *storage.Post, author *storage.Actor) {
+	p.ID = tx.NewID()
+	p.IRI = author.IRI + storage.IRI("/statuses/"+p.ID.String())
+	p.URL = n.Origin + "/@" + author.Username + "/" + p.ID.String()
 }
 
 // parent finds the post that someone here answers; one that is not here is fetched. ErrNotFound when it may not be read.
@@ -718,10 +729,15 @@ func (n *Node) ownPost(ctx context.Context, by By, id storage.ID) (*storage.Post
 	return p, nil
 }
 
-// Edit changes the words of a post; who may read it stays. ErrNotFound when the actor has no such post.
+// Edit changes the words of a post; who may read it stays. ErrNotFound when the actor has no such post; the Note of an offer says what the offer says, see EditOffer.
 func (n *Node) Edit(ctx context.Context, by By, id storage.ID, d Draft) (*storage.Post, error) {
 	p, err := n.ownPost(ctx, by, id)
 	if err != nil {
+		return nil, err
+	}
+	if o, err := n.DB.OfferByPost(ctx, id); err == nil {
+		return nil, problem(409, "offer", "this post is the offer %q: edit the offer %s, and the post follows", o.Title, o.ID)
+	} else if !errors.Is(err, storage.ErrNotFound) {
 		return nil, err
 	}
 	d.Visibility = p.Visibility
@@ -797,8 +813,13 @@ func (n *Node) Edit(ctx context.Context, by By, id storage.ID, d Draft) (*storag
 }
 
 // Delete leaves a tombstone where a post was, and tells everyone who was told of it. ErrNotFound when the actor has no such
-// post; a boost is taken back by Unboost.
+// post; a boost is taken back by Unboost. With its Note an offer is taken back.
 func (n *Node) Delete(ctx context.Context, by By, id storage.ID) error {
+	if o, err := n.DB.OfferByPost(ctx, id); err == nil && o.DeletedAt == nil {
+		return n.DeleteOffer(ctx, by, o.ID)
+	} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
 	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		if err := n.allowed(ctx, tx, by, "post"); err != nil {
 			return err

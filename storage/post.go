@@ -210,6 +210,15 @@ func (db *DB) DeletePost(ctx context.Context, id ID) error {
 		if err := tx.freeMediaOf(ctx, id); err != nil {
 			return err
 		}
+		var offers []ID
+		if err := tx.q(ctx).Model(&Offer{}).Where("post_id = ? AND post_id <> 0 AND deleted_at IS NULL", id).Pluck("id", &offers).Error; err != nil {
+			return translate(err)
+		}
+		for _, offer := range offers {
+			if err := tx.DeleteOffer(ctx, offer); err != nil {
+				return err
+			}
+		}
 		if err := tx.q(ctx).Where("boost_of_id = ?", id).Delete(&Post{}).Error; err != nil {
 			return translate(err)
 		}

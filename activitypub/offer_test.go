@@ -1,0 +1,85 @@
+package activitypub_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+
+	"planet/activitypub"
+	"planet/activitypub/aptest"
+	"planet/storage"
+)
+
+// market is a network of two nodes: rye with a bakery that dag of oak follows.
+type market struct {
+	*aptest.Network
+	t           *testing.T
+	rye, oak    *aptest.Node
+	ana, bakery activitypub.By
+	dag         activitypub.By
+}
+
+func newMarket(t *testing.T) *market {
+	net := aptest.New(t, "rye.example", "oak.example")
+	m := &market{Network: net, t: t, rye: net.Node("rye.example"), oak: net.Node("oak.example")}
+	m.ana = m.rye.Person("ana")
+	m.bakery = m.rye.Coop(m.ana, "bakery")
+	m.dag = m.oak.Person("dag")
+	if _, err := m.oak.Follow(context.Background(), m.dag, "@bakery@rye.example"); err != nil {
+		t.Fatal(err)
+	}
+	net.Deliver()
+	return m
+}
+
+// offer makes the bakery offer something.
+func (m *market) offer(d activitypub.OfferDraft) *storage.Offer {
+	m.t.Helper()
+	if d.Title == "" {
+		d.Title = "Sourdough loaf"
+	}
+	o, err := m.rye.PublishOffer(context.Background(), m.bakery, d)
+	if err != nil {
+		m.t.Fatalf("offer %q: %v", d.Title, err)
+	}
+	m.Deliver()
+	return o
+}
+
+// seen is an offer as the other node has it.
+func (m *market) seen(o *storage.Offer) *storage.Offer {
+	m.t.Helper()
+	there, err := m.oak.DB.OfferByIRI(context.Background(), o.IRI)
+	if err != nil {
+		m.t.Fatalf("the offer %s at the other node: %v", o.IRI, err)
+	}
+	return there
+}
+
+func TestAnOfferIsAPostEverywhereAndAListingWhereItCanBe(t *testing.T) {
+	m := newMarket(t)
+	o := m.offer(activitypub.OfferDraft{Title: "Sourdough loaf", Text: "Baked on Fridays.", Price: "4.50", Currency: "EUR", Quantity: "20", Place: "Girona", Tags: []string{"bread"}, Language: "en"})
+	there := m.seen(o)
+	if there.Title != "Sourdough loaf" || there.Money(there.Price) != "4.50" || there.CurrencyName != "EUR" || *there.Available != 20 || there.Place != "Girona" || !there.Orderable || !there.Listed {
+		t.Errorf("the other node reads %+v", there)
+	}
+	posts := m.oak.Home(m.dag)
+	if len(posts) != 1 || there.PostID != posts[0].ID {
+		t.Fatalf("dag sees %d posts, want the offer's", len(posts))
+	}
+	var note struct {
+		Type       json.RawMessage
+		Name       *string
+		Attachment []map[string]any
+	}
+	if err := json.Unmarshal(posts[0].Raw, &note); err != nil {
+		t.Fatal(err)
+	}
+	if string(note.Type) != `"Note"` || note.Name != nil || len(note.Attachment) != 1 || note.Attachment[0]["href"] != string(o.IRI) {
+		t.Errorf("the Note is %s", posts[0].Raw)
+	}
+	found, err := m.oak.SearchMarket(context.Background(), activitypub.MarketQuery{Text: "sourdo GIRONÀ"})
+	if err != nil || len(found) != 1 {
+		t.Errorf("a search finds %d offers, %v", len(found), err)
+	}
+}

@@ -1,0 +1,154 @@
+package activitypub
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"planet/storage"
+)
+
+// valueFlows is the vocabulary of ValueFlows 1.0; its terms stand inline, as the published context of FEP-0837 lacks some of them.
+const valueFlows = "https://w3id.org/valueflows/ont/vf#"
+
+// contextValueFlows are the terms of offers, orders and payments (FEP-0837, FEP-3264). An Ed25519 proof needs the second document.
+var contextValueFlows = []any{
+	activityStreams, "https://w3id.org/security/data-integrity/v1",
+	map[string]any{
+		"vf": valueFlows, "om2": "http://www.ontology-of-units-of-measure.org/resource/om-2/",
+		"Proposal": "vf:Proposal", "Intent": "vf:Intent", "Agreement": "vf:Agreement", "Commitment": "vf:Commitment", "EconomicEvent": "vf:EconomicEvent",
+		"purpose": "vf:purpose", "publishes": "vf:publishes", "reciprocal": "vf:reciprocal", "unitBased": "vf:unitBased", "action": "vf:action",
+		"stipulates": "vf:stipulates", "stipulatesReciprocal": "vf:stipulatesReciprocal",
+		"satisfies":          map[string]any{"@id": "vf:satisfies", "@type": "@id"},
+		"fulfills":           map[string]any{"@id": "vf:fulfills", "@type": "@id"},
+		"corrects":           map[string]any{"@id": "vf:corrects", "@type": "@id"},
+		"provider":           map[string]any{"@id": "vf:provider", "@type": "@id"},
+		"receiver":           map[string]any{"@id": "vf:receiver", "@type": "@id"},
+		"resourceConformsTo": map[string]any{"@id": "vf:resourceConformsTo", "@type": "@id"},
+		"resourceQuantity":   "vf:resourceQuantity", "effortQuantity": "vf:effortQuantity", "availableQuantity": "vf:availableQuantity", "minimumQuantity": "vf:minimumQuantity",
+		"hasPointInTime": "vf:hasPointInTime", "hasUnit": "om2:hasUnit", "hasNumericalValue": "om2:hasNumericalValue",
+	},
+}
+
+// The actions of an Intent that this node knows.
+const (
+	actionTransfer = "transfer"
+	actionService  = "deliverService"
+)
+
+// localName strips a term of its prefix or namespace: vf:Proposal, ValueFlows:Proposal and https://w3id.org/valueflows#Proposal are all Proposal.
+func localName(s string) string { return s[strings.LastIndexAny(s, "#/:")+1:] }
+
+// economicKind is the type of an object of ValueFlows, of several the first that is known; "" when it is none.
+func economicKind(o object) string {
+	for _, raw := range o.list("type") {
+		if s, ok := stringOf(raw); ok {
+			switch name := localName(s); name {
+			case "Proposal", "Intent", "Agreement", "EconomicEvent":
+				return name
+			case "Offer", "Need": // as Bonfire calls an Intent that is given or wanted
+				if name != s && !strings.HasPrefix(s, "as:") && !strings.HasPrefix(s, activityStreams) {
+					return "Intent"
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// proposalTypes are what is read as an offer: an Intent alone is Bonfire's.
+var proposalTypes = []string{"Proposal", "Intent"}
+
+func isProposal(t string) bool { return slices.Contains(proposalTypes, t) }
+
+// measure is a quantity as it is written: a unit, and a number, which is "" for any amount.
+type measure struct {
+	Unit  string
+	Value storage.Decimal
+	Scale int // digits that were written after the point
+}
+
+// measureFromWire reads a quantity: the number is a string (FEP-0837) or, as some write it, a number. bad: there is one that cannot be understood.
+func measureFromWire(o object) (m measure, bad bool) {
+	if o == nil {
+		return m, false
+	}
+	if m.Unit = o.str("hasUnit"); m.Unit == "" {
+		unit := o.child("hasUnit")
+		for _, key := range []string{"omUnitIdentifier", "label", "symbol", "id"} {
+			if m.Unit = unit.str(key); m.Unit != "" {
+				break
+			}
+		}
+	}
+	m.Unit = clip(localName(m.Unit), 40)
+	text, isString := stringOf(o["hasNumericalValue"])
+	if !isString {
+		var number json.Number
+		if json.Unmarshal(o["hasNumericalValue"], &number) != nil {
+			return m, o["hasNumericalValue"] != nil
+		}
+		text = number.String()
+	}
+	if text == "" {
+		return m, false
+	}
+	var ok bool
+	m.Value, ok = storage.ParseDecimal(text)
+	if _, fraction, _ := strings.Cut(text, "."); ok {
+		m.Scale = len(fraction)
+	}
+	return m, !ok
+}
+
+// measureToWire writes a quantity; without a number it means any amount.
+func measureToWire(unit, value string) map[string]any {
+	m := map[string]any{"hasUnit": unit}
+	if value != "" {
+		m["hasNumericalValue"] = value
+	}
+	return m
+}
+
+// unitNames are the names that people use for units of OM2.
+var unitNames = map[string]string{
+	"": "one", "each": "one", "piece": "one", "pieces": "one", "unit": "one", "kg": "kilogram", "kilo": "kilogram", "g": "gram", "l": "litre", "liter": "litre",
+	"h": "hour", "hours": "hour", "min": "minute", "minutes": "minute", "s": "second", "m": "metre", "meter": "metre", "days": "day", "d": "day",
+}
+
+// unitOf is the unit of OM2 that a name means; ok is false when it cannot be one.
+func unitOf(name string) (unit string, ok bool) {
+	if known, ok := unitNames[strings.ToLower(name)]; ok {
+		return known, true
+	}
+	for i, r := range name {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r != '_' && r != '-' && (r < '0' || r > '9')) {
+			return "", false
+		}
+	}
+	return name, len(name) <= 40
+}
+
+// moneyNames are currencies of states as FEP-0837 names them, by Wikidata's item.
+var moneyNames = map[string]string{
+	"EUR": "Q4916", "USD": "Q4917", "GBP": "Q25224", "CHF": "Q25344", "SEK": "Q122922", "NOK": "Q132643", "DKK": "Q25417", "PLN": "Q123213", "CZK": "Q131016",
+	"CAD": "Q1104069", "AUD": "Q259502", "NZD": "Q1472704", "JPY": "Q8146", "BRL": "Q173117", "MXN": "Q4730", "ARS": "Q199578", "INR": "Q80524",
+}
+
+const wikidata = "https://www.wikidata.org/wiki/"
+
+// nameOfMoney is what people call a currency, as far as its id tells: GRN of …/currencies/grn, EUR of Wikidata's Q4916. "" when it does not.
+func nameOfMoney(iri storage.IRI) string {
+	if item, ok := strings.CutPrefix(string(iri), wikidata); ok {
+		for name, q := range moneyNames {
+			if q == item {
+				return name
+			}
+		}
+		return ""
+	}
+	if _, code, ok := strings.Cut(string(iri), "/currencies/"); ok && code != "" && len(code) <= 12 && !strings.Contains(code, "/") {
+		return strings.ToUpper(code)
+	}
+	return ""
+}
