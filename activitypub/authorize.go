@@ -15,6 +15,7 @@ type facts struct {
 	owner    storage.IRI // of the stored object; "" when it is unknown here
 	follow   *followFact // the follow that an Accept, Reject or Undo is about, when it is known here
 	doer     storage.IRI // who did what an Undo takes back, when it is a like, a boost or a block that is known here
+	order    *orderFact  // the order that an Accept, TentativeAccept, Reject or Undo is about, when it is known here
 	asked    storage.IRI // whom a reply of ours asked for leave, when an Accept or Reject is about one
 	target   storage.IRI // of an Add, Remove or Move
 	ours     bool        // the target is at this node's own origin
@@ -37,10 +38,14 @@ type permit struct {
 // permits is the whole law of the inbox (FEP-fe34, security.md ACT and IDN). What has no row is not done.
 var permits = []permit{
 	{"Follow", nil, []condition{objectIsNotSelf}},
-	{"Accept", nil, []condition{followHasEnds, followNamesSignerAsTarget, replyAsksSigner}},
-	{"Reject", nil, []condition{followHasEnds, followNamesSignerAsTarget, replyAsksSigner}},
-	{"Undo", nil, []condition{followNamesSignerAsActor, deedIsSigners}},
+	{"Offer", []string{"Agreement"}, []condition{objectIsEmbedded}},
+	{"TentativeAccept", nil, []condition{orderIsProposedBySigner}},
+	{"Accept", nil, []condition{orderIsProposedBySigner, followHasEnds, followNamesSignerAsTarget, replyAsksSigner}},
+	{"Reject", nil, []condition{orderIsProposedBySigner, followHasEnds, followNamesSignerAsTarget, replyAsksSigner}},
+	{"Undo", nil, []condition{orderIsAskedBySigner, followNamesSignerAsActor, deedIsSigners}},
 	{"Create", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
+	{"Create", []string{"Document"}, []condition{objectIsEmbedded, objectAtActorsOrigin, objectIsNobodyElses, storedObjectIsActors}},
+	{"Update", []string{"Agreement"}, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor}},
 	{"Create", proposalTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
 	{"Create", []string{""}, []condition{objectIsNamed, objectAtActorsOrigin, storedObjectIsActors}},
 	{"Update", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
@@ -151,6 +156,30 @@ func objectAttributedToActor(f facts) string {
 func storedObjectIsActors(f facts) string {
 	if f.owner != "" && f.owner != f.act.Actor {
 		return "the object belongs to another actor"
+	}
+	return ""
+}
+
+// objectIsNobodyElses is for a receipt, of which FEP-0837 does not say whose it is.
+func objectIsNobodyElses(f facts) string {
+	if f.act.inner["attributedTo"] == nil {
+		return ""
+	}
+	return objectAttributedToActor(f)
+}
+
+// orderIsProposedBySigner wants the answer of the one who was asked; what was agreed upon either side may say to be wrong.
+func orderIsProposedBySigner(f facts) string {
+	o := f.order
+	if o != nil && o.proposer != f.signer && (f.act.Type != "Reject" || o.asked || o.responder != f.signer) {
+		return "only the one who was asked answers an order"
+	}
+	return ""
+}
+
+func orderIsAskedBySigner(f facts) string {
+	if f.order != nil && (f.order.responder != f.signer || !f.order.asked) {
+		return "only the one who ordered takes it back"
 	}
 	return ""
 }

@@ -39,6 +39,8 @@ func (n *Node) routes() *http.ServeMux {
 	mux.HandleFunc("GET /users/{name}/stamps/{id}", n.document(n.getStamp))
 	mux.HandleFunc("GET /activities/{id}", n.document(n.getActivity))
 	mux.HandleFunc("GET /offers/{id}", n.document(n.getOffer))
+	mux.HandleFunc("GET /agreements/{id}", n.document(n.getAgreement))
+	mux.HandleFunc("GET /receipts/{id}", n.document(n.getReceipt))
 	mux.HandleFunc("GET /currencies/{code}", n.document(n.getCurrency))
 	mux.HandleFunc("GET /currencies/{code}/{path...}", n.getLog)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { n.fail(w, r, storage.ErrNotFound) })

@@ -119,6 +119,9 @@ func (n *Node) receive(r *http.Request) error {
 	}
 	if !fresh {
 		n.count("repeated")
+		if act.Type == "Offer" {
+			return n.answerAgain(r.Context(), act, signer)
+		}
 		return nil
 	}
 	n.count("received." + act.Type)
@@ -128,9 +131,16 @@ func (n *Node) receive(r *http.Request) error {
 
 // prepare finds who does the work; the table in authorize.go has judged before.
 func (n *Node) prepare(signer *storage.Actor, f facts) preparation {
+	if f.order != nil {
+		return n.applyOrder(signer, f.order.id)
+	}
 	switch f.act.Type {
 	case "Follow":
 		return n.applyFollow(signer)
+	case "Offer":
+		return n.applyOffer(signer)
+	case "TentativeAccept":
+		return func(context.Context, *Activity) (effect, error) { return nothing, nil } // about nothing that is known here
 	case "Accept", "Reject":
 		if f.asked != "" {
 			return n.applyReplyAnswer(signer)
@@ -139,11 +149,17 @@ func (n *Node) prepare(signer *storage.Actor, f facts) preparation {
 	case "Undo":
 		return n.applyUndo(signer)
 	case "Create":
-		if isProposal(f.object) {
+		switch {
+		case isProposal(f.object):
 			return n.applyProposal(signer)
+		case f.object == "Document":
+			return n.applyAboutAgreement(signer)
 		}
 		return n.applyCreate(signer)
 	case "Update":
+		if f.object == "Agreement" {
+			return n.applyAboutAgreement(signer)
+		}
 		if isProposal(f.object) {
 			return n.applyProposal(signer)
 		}
@@ -306,7 +322,15 @@ func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity)
 		f.object = signer.Type
 	}
 	switch act.Type {
-	case "Accept", "Reject", "Undo":
+	case "Accept", "TentativeAccept", "Reject", "Undo":
+		order, err := n.orderAbout(ctx, n.DB, act.Object)
+		if err == nil {
+			f.order = order
+			break
+		}
+		if !errors.Is(err, storage.ErrNotFound) {
+			return f, err
+		}
 		_, fact, err := n.followAbout(ctx, n.DB, act)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return f, err

@@ -31,6 +31,7 @@ const (
 	jobMove   = "move"   // let followers here go along with an actor who moves
 	jobQuote  = "quote"  // ask whether a post may quote what it quotes
 	jobOffer  = "offer"  // read what a post offers
+	jobStock  = "stock"  // tell other servers what is left of an offer of ours
 	jobTally  = "tally"  // tell other servers how a poll of ours stands
 )
 
@@ -42,6 +43,7 @@ type work struct {
 	IRI    storage.IRI `json:"iri,omitempty"` // of the activity that asked for it
 	Public bool        `json:"public,omitempty"`
 	Post   storage.ID  `json:"post,omitempty"`
+	Offer  storage.ID  `json:"offer,omitempty"`
 }
 
 // enqueue owes a job, in the transaction that causes it.
@@ -155,6 +157,8 @@ func (n *Node) attempt(ctx context.Context, j storage.Job) (err error) {
 		return n.checkQuote(ctx, w.Post)
 	case jobOffer:
 		return n.readOffer(ctx, w.Object)
+	case jobStock:
+		return n.retellStock(ctx, w.Offer)
 	case jobTally:
 		return n.tally(ctx, w.Post)
 	default:

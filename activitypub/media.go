@@ -3,8 +3,6 @@ package activitypub
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -45,7 +43,7 @@ const (
 type gallery struct {
 	store   *media.Store
 	cache   *media.Cache
-	secret  []byte
+	n       *Node
 	flights singleflight.Group
 	slots   chan struct{}
 
@@ -53,29 +51,11 @@ type gallery struct {
 	failed map[string]time.Time // addresses that are not asked again before; under mu
 }
 
-// openGallery gives the node its secret, at its first use a new one: without it nobody can compute the name of a picture, nor make
-// this node fetch an address.
-func (n *Node) openGallery(ctx context.Context) error {
-	var secret string
-	err := n.DB.Transaction(ctx, func(tx *storage.DB) (err error) {
-		secret, err = tx.Setting(ctx, "media_secret")
-		if errors.Is(err, storage.ErrNotFound) {
-			secret = rand.Text()
-			return tx.SetSetting(ctx, "media_secret", secret)
-		}
-		return err
-	})
-	n.gallery = &gallery{secret: []byte(secret), slots: make(chan struct{}, remoteAtOnce), failed: map[string]time.Time{}}
-	n.gallery.store = media.New(n.MediaDir, n.gallery.sum("name", ""), n.Now)
+// openGallery finds the pictures of the node.
+func (n *Node) openGallery() {
+	n.gallery = &gallery{n: n, slots: make(chan struct{}, remoteAtOnce), failed: map[string]time.Time{}}
+	n.gallery.store = media.New(n.MediaDir, n.digest("name", ""), n.Now)
 	n.gallery.cache = media.NewCache(n.MediaCacheDir, n.MediaCache, n.Now)
-	return err
-}
-
-// sum is a keyed digest; what is it for keeps those of one use from counting for another.
-func (g *gallery) sum(use, text string) []byte {
-	mac := hmac.New(sha256.New, g.secret)
-	mac.Write([]byte(use + "\x00" + text))
-	return mac.Sum(nil)
 }
 
 // Description is what an author says of a picture.
@@ -424,7 +404,7 @@ func (n *Node) MediaURL(address string) string {
 }
 
 func (g *gallery) mac(address string) string {
-	return hex.EncodeToString(g.sum("remote", address)[:16])
+	return hex.EncodeToString(g.n.digest("remote", address)[:16])
 }
 
 // RemoteMedia gives a picture of another server, from the cache or from there, and says what it is. mac and encoded are the last

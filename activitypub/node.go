@@ -8,6 +8,9 @@ package activitypub
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +56,7 @@ type Node struct {
 
 	origin string // as originOf writes it
 
+	secret   []byte
 	keys     *keyring
 	gallery  *gallery
 	wake     chan struct{} // the delivery loop
@@ -114,10 +118,32 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	for _, host := range down {
 		n.down[host] = true
 	}
-	if err := n.openGallery(ctx); err != nil {
+	if err := n.findSecret(ctx); err != nil {
 		return nil, err
 	}
+	n.openGallery()
 	return n, nil
+}
+
+// findSecret gives the node its secret, at its first use a new one: without it nobody can compute the name of a picture, make this node fetch an
+// address, or write the link of an order.
+func (n *Node) findSecret(ctx context.Context) error {
+	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		secret, err := tx.Setting(ctx, "secret")
+		if errors.Is(err, storage.ErrNotFound) {
+			secret = rand.Text()
+			err = tx.SetSetting(ctx, "secret", secret)
+		}
+		n.secret = []byte(secret)
+		return err
+	})
+}
+
+// digest is keyed with the node's secret; what it is for keeps those of one use from counting for another.
+func (n *Node) digest(use, text string) []byte {
+	mac := hmac.New(sha256.New, n.secret)
+	mac.Write([]byte(use + "\x00" + text))
+	return mac.Sum(nil)
 }
 
 // found makes the node's own actors once, and holds the origin that it was founded with.
@@ -166,12 +192,13 @@ func (n *Node) addActor(ctx context.Context, tx *storage.DB, a *storage.Actor) e
 // answered as documents here; web/routes.go decides which of both is meant.
 func (n *Node) Handler() http.Handler { return n.mux }
 
-// Run does the node's work in the background until ctx ends: deliveries, jobs, holds that run out, and tidying up after pictures.
+// Run does the node's work in the background until ctx ends: deliveries, jobs, holds and orders that run out, and tidying up after pictures.
 func (n *Node) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.deliverLoop(ctx) })
 	g.Go(func() error { return n.jobLoop(ctx) })
 	g.Go(func() error { return n.holdLoop(ctx) })
+	g.Go(func() error { return n.orderLoop(ctx) })
 	g.Go(func() error { return n.mediaLoop(ctx) })
 	return g.Wait()
 }

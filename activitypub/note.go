@@ -507,6 +507,9 @@ func (n *Node) keepNew(ctx context.Context, tx *storage.DB, a *arrival) error {
 	if err := n.noticeOffer(ctx, tx, a); err != nil {
 		return err
 	}
+	if err := n.noticeReply(ctx, tx, p, a.author); err != nil {
+		return err
+	}
 	return n.tell(ctx, tx, a.told, "mention", a.author, p.ID)
 }
 

@@ -579,6 +579,9 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 		if err := n.tellLocal(ctx, tx, p, by.Actor); err != nil {
 			return err
 		}
+		if err := n.noticeReply(ctx, tx, p, by.Actor); err != nil {
+			return err
+		}
 		return n.sendPost(ctx, tx, by.Actor, p, p.Mentions, "Create")
 	})
 	n.Wake()
@@ -674,7 +677,7 @@ func (n *Node) sendPost(ctx context.Context, tx *storage.DB, author *storage.Act
 	}
 	to, cc := audienceOf(&storage.Post{Visibility: p.Visibility, Mentions: named}, author)
 	m := map[string]any{"type": kind, "actor": author.IRI, "to": to, "cc": cc, "published": wireTime(p.PublishedAt)}
-	s := shipment{object: p.IRI, inboxes: inboxes, public: p.Visibility == storage.Public || p.Visibility == storage.Unlisted}
+	s := shipment{object: p.IRI, inboxes: inboxes, public: p.Visibility == storage.Public || p.Visibility == storage.Unlisted, lasting: p.Visibility == storage.Direct}
 	switch kind {
 	case "Create":
 		m["object"] = object

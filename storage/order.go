@@ -12,6 +12,7 @@ const (
 	OrderProposed  = "proposed"  // the responder wants it, the proposer has not answered
 	OrderAccepted  = "accepted"  // the proposer has promised it, and its lots are reserved
 	OrderFulfilled = "fulfilled" // whoever provides has delivered
+	OrderDisputed  = "disputed"  // whoever receives says that something is wrong
 	OrderConfirmed = "confirmed" // whoever receives has it
 	OrderRejected  = "rejected"
 	OrderExpired   = "expired"
@@ -34,17 +35,14 @@ type Order struct {
 	Amount      Decimal // in the offer's currency; "" for a gift
 	Note        string
 	State       string
-	Code        string // why it was rejected, expired or cancelled
+	Code        string // why it was rejected, expired, cancelled or disputed
 	Words       string // likewise, for people
 	Reserved    bool   // Lots are taken from what is available
 	Agreed      bool   // the responder has said so bindingly: by her Offer, or behind the link
 	CancelAsked bool   // the responder wants out, and the proposer elsewhere has not answered
-	DisputeBy   string // "", proposer, responder or both
-	Dispute     string // what the last one said is wrong
 	ProposerAt  time.Time
 	ResponderAt time.Time // the last word of each, by her own clock: what is older than that came late
-	AnswerID    ID        // the activity of ours that says how it stands; 0 for none
-	LinkHash    string    // of the secret in the responder's link; "" for none
+	Answer      IRI       // the activity of ours that says how it stands; "" for none
 	ExpiresAt   time.Time // of what is proposed, or accepted and not fulfilled
 	NextAt      *time.Time
 	CreatedAt   time.Time
@@ -87,8 +85,8 @@ func (db *DB) AddOrder(ctx context.Context, o *Order) (fresh bool, err error) {
 func (db *DB) SaveOrder(ctx context.Context, o *Order) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		o.UpdatedAt = tx.Now().UTC()
-		return translate(tx.q(ctx).Model(o).Select("iri", "post_id", "state", "code", "words", "reserved", "agreed", "cancel_asked", "dispute_by", "dispute",
-			"proposer_at", "responder_at", "answer_id", "link_hash", "expires_at", "next_at", "updated_at").Updates(o).Error)
+		return translate(tx.q(ctx).Model(o).Select("iri", "post_id", "state", "code", "words", "reserved", "agreed", "cancel_asked",
+			"proposer_at", "responder_at", "answer", "expires_at", "next_at", "updated_at").Updates(o).Error)
 	})
 }
 
@@ -120,12 +118,6 @@ func (db *DB) OrderByIRI(ctx context.Context, iri IRI) (*Order, error) {
 	return &o, translate(db.q(ctx).Where("iri = ? AND iri <> ''", iri).Take(&o).Error)
 }
 
-// OrderByLink finds the order that a link leads to, by the hash of its secret, or ErrNotFound.
-func (db *DB) OrderByLink(ctx context.Context, hash string) (*Order, error) {
-	var o Order
-	return &o, translate(db.q(ctx).Where("link_hash = ? AND link_hash <> ''", hash).Take(&o).Error)
-}
-
 // Orders lists the orders in which an actor is a party, of the states given (nil for all), newest first.
 func (db *DB) Orders(ctx context.Context, actor ID, states []string, p Page) ([]Order, error) {
 	return db.orders(db.q(ctx).Where("(proposer_id = ? OR responder_id = ?)", actor, actor), states, p)
@@ -155,6 +147,18 @@ func (db *DB) RefusedLately(ctx context.Context, proposer, responder ID, code st
 func (db *DB) OrdersDue(ctx context.Context, limit int) ([]Order, error) {
 	var os []Order
 	return os, translate(db.q(ctx).Where("next_at IS NOT NULL AND next_at <= ?", db.Now().UTC()).Order("next_at").Limit(limit).Find(&os).Error)
+}
+
+// CountOpenOrders counts what an actor has proposed to another and got no answer to.
+func (db *DB) CountOpenOrders(ctx context.Context, proposer, responder ID) (n int64, err error) {
+	err = db.one(ctx, "SELECT COUNT(*) FROM orders WHERE proposer_id = ? AND responder_id = ? AND state = 'proposed'", []any{proposer, responder}, &n)
+	return n, err
+}
+
+// OwnActors lists the actors of their own of those who have one of some roles in a co-op.
+func (db *DB) OwnActors(ctx context.Context, coop ID, roles []string) ([]ID, error) {
+	var ids []ID
+	return ids, translate(db.q(ctx).Model(&User{}).Where("suspended_at IS NULL AND id IN (SELECT user_id FROM members WHERE coop_id = ? AND role IN ?)", coop, roles).Order("id").Pluck("actor_id", &ids).Error)
 }
 
 // AddOrderStep appends to what happened to an order.

@@ -67,22 +67,19 @@ CREATE TABLE orders (
   responder_id  BIGINT NOT NULL REFERENCES actors (id), -- who orders
   user_id       BIGINT NOT NULL, -- who ordered for the responder, 0 elsewhere and for the operator
   post_id       BIGINT NOT NULL, -- the reply that asked for it, 0 for none
-  lots          BIGINT NOT NULL CHECK (lots > 0),
+  lots          BIGINT NOT NULL CHECK (lots >= 0),
   quantity      TEXT NOT NULL, -- decimal, in the offer's unit
   amount        TEXT NOT NULL, -- decimal, in the offer's currency; '' for a gift
   note          TEXT NOT NULL,
-  state         TEXT NOT NULL CHECK (state IN ('proposed', 'accepted', 'fulfilled', 'confirmed', 'rejected', 'expired', 'cancelled')),
+  state         TEXT NOT NULL CHECK (state IN ('proposed', 'accepted', 'fulfilled', 'disputed', 'confirmed', 'rejected', 'expired', 'cancelled')),
   code          TEXT NOT NULL, -- why it was rejected, expired or cancelled
   words         TEXT NOT NULL, -- likewise, for people
   reserved      BOOLEAN NOT NULL, -- its lots are taken from what is available
   agreed        BOOLEAN NOT NULL, -- the responder has said so bindingly: by her Offer, or behind the link
   cancel_asked  BOOLEAN NOT NULL, -- the responder wants out, and the proposer elsewhere has not answered
-  dispute_by    TEXT NOT NULL CHECK (dispute_by IN ('', 'proposer', 'responder', 'both')),
-  dispute       TEXT NOT NULL, -- what the last one said is wrong
   proposer_at   TIMESTAMPTZ NOT NULL, -- the last word of each
   responder_at  TIMESTAMPTZ NOT NULL,
-  answer_id     BIGINT NOT NULL, -- the activity that says how it stands, 0 for none of ours
-  link_hash     TEXT NOT NULL, -- of the secret in the link that the responder got, '' for none
+  answer        TEXT NOT NULL, -- the activity of ours that says how it stands, '' for none
   expires_at    TIMESTAMPTZ NOT NULL, -- of what is proposed, or accepted and not fulfilled
   next_at       TIMESTAMPTZ, -- when this node looks at it again
   created_at    TIMESTAMPTZ NOT NULL,
@@ -92,7 +89,6 @@ CREATE INDEX orders_offer ON orders (offer_id, id);
 CREATE INDEX orders_proposer ON orders (proposer_id, id);
 CREATE INDEX orders_responder ON orders (responder_id, id);
 CREATE UNIQUE INDEX orders_agreement ON orders (iri) WHERE iri <> '';
-CREATE UNIQUE INDEX orders_link ON orders (link_hash) WHERE link_hash <> '';
 CREATE INDEX orders_due ON orders (next_at) WHERE next_at IS NOT NULL;
 
 -- What happened to an order, line by line. Append-only.
