@@ -101,11 +101,6 @@ func (o *Offer) Open(now time.Time) bool {
 	return o.State == OfferOpen && o.DeletedAt == nil && (o.EndsAt == nil || now.Before(*o.EndsAt))
 }
 
-// offerTerms are the columns that an edit may change. What is available changes with the orders, and by Restock.
-var offerTerms = []string{"post_id", "title", "content", "source", "language", "category", "tags", "images", "url", "resource", "unit", "per", "unit_based", "minimum",
-	"pricing", "price", "price_scale", "price_value", "currency", "currency_name", "place", "latitude", "longitude", "ends_at", "auto_accept", "hold_seconds",
-	"orderable", "listed", "raw", "updated_at"}
-
 // AddOffer inserts an offer with the words by which it is found. fresh is false when its IRI is taken, and nothing is changed.
 func (db *DB) AddOffer(ctx context.Context, o *Offer, words []string) (fresh bool, err error) {
 	err = db.Transaction(ctx, func(tx *DB) (err error) {
@@ -120,10 +115,12 @@ func (db *DB) AddOffer(ctx context.Context, o *Offer, words []string) (fresh boo
 	return fresh, err
 }
 
-// SaveOffer stores the terms of an offer, with its words.
+// SaveOffer stores the terms of an offer, with its words. What is available changes with the orders, and by Restock.
 func (db *DB) SaveOffer(ctx context.Context, o *Offer, words []string) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		if err := tx.q(ctx).Model(o).Select(offerTerms).Updates(o).Error; err != nil {
+		if err := tx.q(ctx).Model(o).Select("post_id", "title", "content", "source", "language", "category", "tags", "images", "url", "resource", "unit", "per",
+			"unit_based", "minimum", "pricing", "price", "price_scale", "price_value", "currency", "currency_name", "place", "latitude", "longitude", "ends_at", "auto_accept",
+			"hold_seconds", "orderable", "listed", "raw", "updated_at").Updates(o).Error; err != nil {
 			return translate(err)
 		}
 		if _, err := tx.run(ctx, "DELETE FROM offer_words WHERE offer_id = ?", o.ID); err != nil {

@@ -175,7 +175,7 @@ var (
 	insertPayments   = newBulk(`INSERT INTO payments (id, iri, uid, currency_id, payer, payee, amount, code, memo, memo_salt, state, reason, refund_of, user_id, expires_at,
 		created_at, settled_at) VALUES `, 17, " ON CONFLICT (iri) DO NOTHING")
 	insertActs       = newBulk("INSERT INTO acts (id, user_id, actor_id, kind, object, created_at) VALUES ", 6, "")
-	insertDeliveries = newBulk("INSERT INTO deliveries (id, activity_id, inbox, host, actor_id, object, state, attempts, next_at, lease_until, last_status, last_error, created_at) VALUES ", 13, "")
+	insertDeliveries = newBulk("INSERT INTO deliveries (id, activity_id, inbox, host, actor_id, object, lasting, state, attempts, next_at, lease_until, last_status, last_error, created_at) VALUES ", 14, "")
 )
 
 // store writes the rows, and draws the ids of those that have none.
@@ -207,7 +207,7 @@ func (r Rows) store(ctx context.Context, tx *DB) error {
 	args = args[:0]
 	for _, d := range r.Deliveries {
 		d.ID, d.State, d.CreatedAt, d.NextAt, d.LeaseUntil = tx.NewID(), DeliveryQueued, now, now, now
-		args = append(args, d.ID, d.ActivityID, d.Inbox, d.Host, d.ActorID, d.Object, d.State, d.Attempts, d.NextAt, d.LeaseUntil, d.LastStatus, d.LastError, d.CreatedAt)
+		args = append(args, d.ID, d.ActivityID, d.Inbox, d.Host, d.ActorID, d.Object, d.Lasting, d.State, d.Attempts, d.NextAt, d.LeaseUntil, d.LastStatus, d.LastError, d.CreatedAt)
 	}
 	if err := insertDeliveries.exec(ctx, tx, args); err != nil {
 		return fmt.Errorf("store deliveries: %w", err)
