@@ -45,7 +45,7 @@ var permits = []permit{
 	{"Undo", nil, []condition{orderIsAskedBySigner, followNamesSignerAsActor, deedIsSigners}},
 	{"Create", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
 	{"Create", []string{"Document"}, []condition{objectIsEmbedded, objectAtActorsOrigin, objectIsNobodyElses, storedObjectIsActors}},
-	{"Update", []string{"Agreement"}, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor}},
+	{"Update", []string{"Agreement"}, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
 	{"Create", proposalTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
 	{"Create", []string{""}, []condition{objectIsNamed, objectAtActorsOrigin, storedObjectIsActors}},
 	{"Update", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},

@@ -290,7 +290,7 @@ func FuzzAuthorise(f *testing.F) {
 	ids := []string{"", "https://far.example/users/ann", "https://far.example/users/bob", "https://far.example/n", "https://far.example:443/n", "https://FAR.example/n",
 		"https://far.example./n", "http://far.example/n", "https://far.example:8443/n", "https://far.example@evil.example/n", "https://evil.example/far.example",
 		"https://evil.example/users/eve", "https://rye.example/users/baker", "https://rye.example/users/baker/statuses/1", "far.example", "https://far.example/users/ann#x"}
-	kinds := []string{"Note", "", "Person", "Follow", "Place", "Question", "Video", "Image", "create"}
+	kinds := []string{"Note", "", "Person", "Follow", "Place", "Question", "Video", "Image", "create", "Proposal", "ValueFlows:Proposal", "Agreement", "Document"}
 	f.Fuzz(func(t *testing.T, choices []byte) {
 		at := 0
 		choose := func(n int) int {
@@ -301,7 +301,7 @@ func FuzzAuthorise(f *testing.F) {
 			return int(choices[at-1]) % n
 		}
 		id := func() string { return ids[choose(len(ids))] }
-		types := []string{"Dislike", "create", "Offer"}
+		types := []string{"Dislike", "create", "Arrive"}
 		for _, p := range permits {
 			types = append(types, p.activity)
 		}
@@ -351,8 +351,13 @@ func FuzzAuthorise(f *testing.F) {
 		}
 		fs := facts{signer: signer, act: a, owner: storage.IRI(id()), follow: fact(), doer: storage.IRI(id()), asked: storage.IRI(id()), target: storage.IRI(id()),
 			ours: choose(2) == 0, featured: choose(2) == 0}
+		if choose(2) == 0 {
+			fs.order = &orderFact{proposer: storage.IRI(id()), responder: storage.IRI(id()), asked: choose(2) == 0}
+		}
 		if a.inner != nil { // as gather does
-			fs.object = a.inner.kind(func(t string) bool { return isNoteType(t) || isActorType(t) })
+			if fs.object = economicKind(a.inner); fs.object == "" {
+				fs.object = a.inner.kind(func(t string) bool { return isNoteType(t) || isActorType(t) })
+			}
 		} else {
 			fs.object = kinds[choose(len(kinds))]
 		}
@@ -391,7 +396,7 @@ func FuzzAuthorise(f *testing.F) {
 				}
 				switch by := m["attributedTo"].(type) {
 				case nil:
-					if embedded {
+					if embedded && fs.object != "Document" {
 						refuse("nobody said it")
 					}
 				case string:
@@ -412,11 +417,24 @@ func FuzzAuthorise(f *testing.F) {
 			if a.Type != "Create" && a.Object == "" {
 				refuse("it names nothing")
 			}
-		case "Accept", "Reject":
+		case "Offer":
+			if a.inner == nil {
+				refuse("it says nothing of what is offered")
+			}
+		case "Accept", "Reject", "TentativeAccept":
+			if o := fs.order; o != nil && string(o.proposer) != me && (a.Type != "Reject" || o.asked || string(o.responder) != me) {
+				refuse("it answers another's order")
+			}
+			if a.Type == "TentativeAccept" {
+				break
+			}
 			if fs.follow != nil && string(fs.follow.target) != me || !own(fs.asked) {
 				refuse("it answers for another")
 			}
 		case "Undo":
+			if o := fs.order; o != nil && (string(o.responder) != me || !o.asked) {
+				refuse("it takes back what another ordered")
+			}
 			if fs.follow != nil && string(fs.follow.actor) != me || !own(fs.doer) {
 				refuse("it takes back what another did")
 			}
