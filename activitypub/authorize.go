@@ -162,7 +162,7 @@ func storedObjectIsActors(f facts) string {
 
 // objectIsNobodyElses is for a receipt, of which FEP-0837 does not say whose it is.
 func objectIsNobodyElses(f facts) string {
-	if f.act.inner["attributedTo"] == nil {
+	if len(f.act.parts) == 1 && f.act.inner["attributedTo"] == nil {
 		return ""
 	}
 	return objectAttributedToActor(f)
