@@ -5,8 +5,6 @@ import (
 	"math"
 	"strings"
 	"time"
-
-	"gorm.io/gorm"
 )
 
 // What an offer is for (FEP-0837 purpose).
@@ -137,20 +135,14 @@ func (db *DB) MirrorStock(ctx context.Context, o *Offer) error {
 	})
 }
 
-type offerWord struct {
-	Word    string
-	OfferID ID
-}
-
-func (offerWord) TableName() string { return "offer_words" }
+var insertOfferWords = newBulk("INSERT INTO offer_words (word, offer_id) VALUES ", 2, " ON CONFLICT DO NOTHING")
 
 func (db *DB) saveOfferWords(ctx context.Context, offer ID, words []string) error {
+	args := make([]any, 0, 2*len(words))
 	for _, w := range words {
-		if _, err := db.insert(ctx, &offerWord{w, offer}, ""); err != nil {
-			return err
-		}
+		args = append(args, w, offer)
 	}
-	return nil
+	return insertOfferWords.exec(ctx, db, args)
 }
 
 // OfferByID finds an offer, deleted ones too, or ErrNotFound.
@@ -288,18 +280,21 @@ type Near struct{ South, North, West, East float64 }
 // Market lists what is open in the market of this node, newest first: what its own actors offer, and what was read from others. Suspended and
 // silenced actors are left out.
 func (db *DB) Market(ctx context.Context, m Market) ([]Offer, error) {
-	var os []Offer
-	return os, translate(m.Page.of(db.market(ctx, m)).Find(&os).Error)
-}
-
-func (db *DB) market(ctx context.Context, m Market) *gorm.DB {
 	q := db.q(ctx).Where(`listed AND state = 'open' AND deleted_at IS NULL AND (ends_at IS NULL OR ends_at > ?)
 		AND NOT EXISTS (SELECT 1 FROM actors a WHERE a.id = offers.actor_id AND (a.suspended_at IS NOT NULL OR a.silenced_at IS NOT NULL OR a.deleted_at IS NOT NULL))`, db.Now().UTC())
 	if m.Purpose != "" {
 		q = q.Where("purpose = ?", m.Purpose)
 	}
-	for _, w := range m.Words {
-		q = q.Where("id IN (SELECT offer_id FROM offer_words WHERE word >= ? AND word < ?)", w, w+"\U0010FFFF")
+	rarest, err := db.rarest(ctx, m.Words)
+	if err != nil {
+		return nil, err
+	}
+	for i, w := range m.Words {
+		if i == rarest {
+			q = q.Where("id IN (SELECT offer_id FROM offer_words WHERE word >= ? AND word < ?)", w, w+lastRune)
+			continue
+		}
+		q = q.Where("EXISTS (SELECT 1 FROM offer_words w WHERE w.offer_id = offers.id AND w.word >= ? AND w.word < ?)", w, w+lastRune)
 	}
 	if m.Category != "" {
 		q = q.Where("category = ?", m.Category)
@@ -314,14 +309,45 @@ func (db *DB) market(ctx context.Context, m Market) *gorm.DB {
 		q = q.Where("actor_id = ?", m.Coop)
 	}
 	if m.Near != nil {
-		q = q.Where("latitude BETWEEN ? AND ?", m.Near.South, m.Near.North)
+		if m.Near.North-m.Near.South < wideBox && rarest < 0 {
+			q = q.Where("latitude BETWEEN ? AND ?", m.Near.South, m.Near.North)
+		} else { // the newest are looked at until there are enough; + keeps SQLite from sorting all that lie in the box
+			q = q.Where("+latitude BETWEEN ? AND ?", m.Near.South, m.Near.North)
+		}
 		if m.Near.West <= m.Near.East {
 			q = q.Where("longitude BETWEEN ? AND ?", m.Near.West, m.Near.East)
 		} else { // across the date line
 			q = q.Where("(longitude >= ? OR longitude <= ?)", m.Near.West, m.Near.East)
 		}
 	}
-	return q
+	var os []Offer
+	return os, translate(m.Page.of(q).Find(&os).Error)
+}
+
+// lastRune ends the range of all words that begin alike.
+const lastRune = "\U0010FFFF"
+
+// fewOffers is up to how many offers that hold a word are collected and sorted; above that the newest offers are looked at, one after the other, until enough
+// of them hold it. wideBox, in degrees, is the like for places.
+const (
+	fewOffers = 1500
+	wideBox   = 0.5
+)
+
+// rarest finds the word that the fewest offers hold, -1 when all of them are common.
+func (db *DB) rarest(ctx context.Context, words []string) (int, error) {
+	best, least := -1, int64(fewOffers)
+	for i, w := range words {
+		var n int64
+		err := db.one(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM offer_words WHERE word >= ? AND word < ? LIMIT ?) few", []any{w, w + lastRune, least}, &n)
+		if err != nil {
+			return -1, err
+		}
+		if n < least {
+			best, least = i, n
+		}
+	}
+	return best, nil
 }
 
 // KnowsHost reports whether this node has to do with a server: somebody here follows somebody there or is followed from there, or it is let in by name.

@@ -98,6 +98,13 @@ func Exec(t testing.TB, db *storage.DB, query string) {
 	}
 }
 
+// Count runs a query past the node's code and says how many rows it has.
+func Count(t testing.TB, db *storage.DB, query string) int {
+	t.Helper()
+	side, _ := sides.Load(db)
+	return len(read(t, side.(*sql.DB), query))
+}
+
 // Row is one row of any table: its columns by name.
 type Row map[string]any
 

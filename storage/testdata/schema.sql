@@ -362,9 +362,9 @@ CREATE TABLE offer_words (
   word     TEXT NOT NULL,
   offer_id INTEGER NOT NULL REFERENCES offers (id),
   PRIMARY KEY (word, offer_id)
-);
+) WITHOUT ROWID;
 
-CREATE INDEX offer_words_offer ON offer_words (offer_id);
+CREATE UNIQUE INDEX offer_words_offer ON offer_words (offer_id, word);
 
 CREATE TABLE offers (
   id            INTEGER PRIMARY KEY,
@@ -415,6 +415,8 @@ CREATE INDEX offers_actor ON offers (actor_id, id);
 CREATE INDEX offers_ending ON offers (ends_at) WHERE state = 'open' AND ends_at IS NOT NULL;
 
 CREATE INDEX offers_market ON offers (purpose, id) WHERE listed AND state = 'open' AND deleted_at IS NULL;
+
+CREATE INDEX offers_place ON offers (latitude, longitude) WHERE listed AND state = 'open' AND deleted_at IS NULL;
 
 CREATE INDEX offers_post ON offers (post_id) WHERE post_id <> 0;
 

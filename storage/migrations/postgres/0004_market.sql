@@ -46,16 +46,17 @@ CREATE TABLE offers (
 );
 CREATE INDEX offers_actor ON offers (actor_id, id);
 CREATE INDEX offers_market ON offers (purpose, id) WHERE listed AND state = 'open' AND deleted_at IS NULL;
+CREATE INDEX offers_place ON offers (latitude, longitude) WHERE listed AND state = 'open' AND deleted_at IS NULL;
 CREATE INDEX offers_post ON offers (post_id) WHERE post_id <> 0;
 CREATE INDEX offers_ending ON offers (ends_at) WHERE state = 'open' AND ends_at IS NOT NULL;
 
 -- The words by which an offer is found: of its title, text, tags, place and author, folded to lower case without accents.
 CREATE TABLE offer_words (
-  word     TEXT NOT NULL,
+  word     TEXT COLLATE "C" NOT NULL,
   offer_id BIGINT NOT NULL REFERENCES offers (id),
   PRIMARY KEY (word, offer_id)
 );
-CREATE INDEX offer_words_offer ON offer_words (offer_id);
+CREATE UNIQUE INDEX offer_words_offer ON offer_words (offer_id, word);
 
 -- What somebody ordered (FEP-0837 Agreement), as this node knows it.
 CREATE TABLE orders (
