@@ -406,7 +406,7 @@ func (n *Node) DeleteActor(ctx context.Context, by By) error {
 		}
 		u, err := tx.UserByActor(ctx, a.ID)
 		if err == nil {
-			if err := n.endUser(ctx, tx, u); err != nil {
+			if err := n.endUser(ctx, tx, by, u); err != nil {
 				return err
 			}
 		} else if !errors.Is(err, storage.ErrNotFound) {
@@ -436,8 +436,8 @@ func (n *Node) DeleteActor(ctx context.Context, by By) error {
 	return err
 }
 
-// endUser takes from a person what lets her sign in, and her roles.
-func (n *Node) endUser(ctx context.Context, tx *storage.DB, u *storage.User) error {
+// endUser takes from a person what lets her sign in, her roles, and her requests to join.
+func (n *Node) endUser(ctx context.Context, tx *storage.DB, by By, u *storage.User) error {
 	if u.Role == storage.NodeOwner {
 		return invalid("name", "%s owns this node: give that role to somebody else first", u.Username)
 	}
@@ -445,16 +445,30 @@ func (n *Node) endUser(ctx context.Context, tx *storage.DB, u *storage.User) err
 	if err != nil {
 		return err
 	}
-	for _, c := range coops {
-		ms, err := tx.Members(ctx, c.ID)
+	asked, err := tx.PendingJoinsOf(ctx, u.ID)
+	if err != nil {
+		return err
+	}
+	for _, r := range asked {
+		coop, err := tx.ActorByID(ctx, r.CoopID)
 		if err != nil {
 			return err
 		}
-		admin := func(m storage.Member) bool { return m.Role == storage.RoleAdmin && m.UserID != u.ID }
-		if c.DeletedAt == nil && !slices.ContainsFunc(ms, admin) && slices.ContainsFunc(ms, func(m storage.Member) bool { return m.Role == storage.RoleAdmin && m.UserID == u.ID }) {
-			return invalid("name", "%s is the last admin of %s: make somebody else one first", u.Username, c.Username)
+		if _, err := n.withdrawJoin(ctx, tx, by, coop, u); err != nil {
+			return err
 		}
-		if err := tx.RemoveMember(ctx, c.ID, u.ID, ""); err != nil {
+	}
+	for i := range coops {
+		c, err := lockCoop(ctx, tx, &coops[i])
+		if err != nil {
+			return err
+		}
+		if coops[i].DeletedAt != nil { // nobody needs an admin there
+			err = tx.RemoveMember(ctx, c.ActorID, u.ID, "")
+		} else {
+			err = n.dropRoles(ctx, tx, by, &coops[i], c, u, "", "member.leave")
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -116,8 +116,9 @@ func (n *Node) Currency(ctx context.Context, name string) (c *storage.Currency, 
 	return c, err
 }
 
-// govern runs commands of a currency's co-op about its book in one transaction with the record of it. make gives the commands, and what they are about.
-func (n *Node) govern(ctx context.Context, by By, c *storage.Currency, kind string, make func(tx *storage.DB, id ledger.ID) (ledger.Group, storage.IRI, error)) (res ledger.Result, err error) {
+// govern runs commands of a currency's co-op about its book in one transaction with the record of it, and with a line of the audit log where there is a decision.
+// make gives the commands, and what they are about.
+func (n *Node) govern(ctx context.Context, by By, c *storage.Currency, kind, decision string, make func(tx *storage.DB, id ledger.ID) (ledger.Group, storage.IRI, error)) (res ledger.Result, err error) {
 	if by.Actor.ID != c.ActorID {
 		return res, problem(http.StatusForbidden, "role", "%s is not a currency of %s", c.Book.Code, by.Actor.Username)
 	}
@@ -136,7 +137,10 @@ func (n *Node) govern(ctx context.Context, by By, c *storage.Currency, kind stri
 		if res = results[0]; res.Code != ledger.OKCreated {
 			return nil // a refusal is kept, and nothing was done
 		}
-		return record(ctx, tx, by, kind, object)
+		if decision == "" {
+			return record(ctx, tx, by, kind, object)
+		}
+		return n.audit(ctx, tx, by, by.Actor, change{act: kind, subject: object, words: decision})
 	})
 	if err == nil {
 		err = res.Err()
@@ -158,7 +162,7 @@ func (n *Node) OpenAccount(ctx context.Context, by By, c *storage.Currency, owne
 	} else if !errors.Is(err, storage.ErrNotFound) {
 		return false, err
 	}
-	res, err := n.govern(ctx, by, c, "account.open", func(*storage.DB, ledger.ID) (ledger.Group, storage.IRI, error) {
+	res, err := n.govern(ctx, by, c, "account.open", "", func(*storage.DB, ledger.ID) (ledger.Group, storage.IRI, error) {
 		return ledger.Group{c.Book.NewAccount(string(owner.IRI), ledger.Member)}, owner.IRI, nil
 	})
 	return res.Code == ledger.OKCreated && err == nil, err
@@ -201,7 +205,7 @@ func (n *Node) SetLimits(ctx context.Context, by By, c *storage.Currency, owner 
 	if err := checkDecision(decision); err != nil {
 		return err
 	}
-	_, err := n.govern(ctx, by, c, "account.limits", func(tx *storage.DB, id ledger.ID) (ledger.Group, storage.IRI, error) {
+	_, err := n.govern(ctx, by, c, "account.limits", decision, func(tx *storage.DB, id ledger.ID) (ledger.Group, storage.IRI, error) {
 		a, err := tx.Account(ctx, c, owner.IRI)
 		if err != nil {
 			return nil, "", noAccount(err, owner, c)
@@ -226,7 +230,7 @@ func (n *Node) SetFlags(ctx context.Context, by By, c *storage.Currency, owner *
 	if err := checkDecision(decision); err != nil {
 		return err
 	}
-	_, err := n.govern(ctx, by, c, "account.flags", func(tx *storage.DB, id ledger.ID) (ledger.Group, storage.IRI, error) {
+	_, err := n.govern(ctx, by, c, "account.flags", decision, func(tx *storage.DB, id ledger.ID) (ledger.Group, storage.IRI, error) {
 		a, err := tx.Account(ctx, c, owner.IRI)
 		if err != nil {
 			return nil, "", noAccount(err, owner, c)
@@ -252,7 +256,7 @@ func (n *Node) SetRules(ctx context.Context, by By, c *storage.Currency, in NewR
 	if err := checkDecision(decision); err != nil {
 		return err
 	}
-	_, err := n.govern(ctx, by, c, "currency.rules", func(tx *storage.DB, id ledger.ID) (ledger.Group, storage.IRI, error) {
+	_, err := n.govern(ctx, by, c, "currency.rules", decision, func(tx *storage.DB, id ledger.ID) (ledger.Group, storage.IRI, error) {
 		now, err := tx.CurrencyByIRI(ctx, storage.IRI(c.Book.IRI))
 		if err != nil {
 			return nil, "", err
@@ -367,7 +371,7 @@ func (n *Node) ImportBalances(ctx context.Context, by By, c *storage.Currency, i
 	} else if !localNames.MatchString(strings.ToLower(suspense)) {
 		return done, &ImportError{-1, invalid("suspense", "use 1 to 30 of the letters a-z, digits and _")}
 	}
-	res, err := n.govern(ctx, by, c, "ledger.import", func(tx *storage.DB, _ ledger.ID) (ledger.Group, storage.IRI, error) {
+	res, err := n.govern(ctx, by, c, "ledger.import", "", func(tx *storage.DB, _ ledger.ID) (ledger.Group, storage.IRI, error) {
 		done = Imported{}
 		var opens, gives, takes ledger.Group
 		var from, to []int // index of each in in

@@ -21,61 +21,6 @@ type By struct {
 	Actor *storage.Actor
 }
 
-// may lists the roles in a co-op that allow an act. A person may always act as herself, the operator as anyone.
-var may = map[string][]string{
-	"post":    {storage.RoleAdmin, storage.RoleEditor},
-	"follow":  {storage.RoleAdmin, storage.RoleEditor},
-	"profile": {storage.RoleAdmin, storage.RoleEditor},
-	"members": {storage.RoleAdmin},
-	"keys":    {storage.RoleAdmin},
-	"like":    {storage.RoleAdmin, storage.RoleEditor},
-	"boost":   {storage.RoleAdmin, storage.RoleEditor},
-	"vote":    {storage.RoleAdmin, storage.RoleEditor},
-	"block":   {storage.RoleAdmin, storage.RoleEditor},
-	"report":  {storage.RoleAdmin, storage.RoleEditor},
-	"move":    {storage.RoleAdmin},
-	"delete":  {storage.RoleAdmin},
-
-	"offer":    {storage.RoleAdmin, storage.RoleEditor},
-	"order":    {storage.RoleAdmin, storage.RoleTreasurer, storage.RoleCashier, storage.RoleEditor},
-	"currency": {storage.RoleAdmin}, // found one
-	"account":  {storage.RoleAdmin, storage.RoleTreasurer},
-	"issue":    {storage.RoleAdmin, storage.RoleTreasurer}, // pay with what did not exist before
-	"pay":      {storage.RoleAdmin, storage.RoleTreasurer, storage.RoleCashier},
-}
-
-// allowed refuses who may not do this as that actor.
-func (n *Node) allowed(ctx context.Context, db *storage.DB, by By, act string) error {
-	a, err := db.ActorByID(ctx, by.Actor.ID)
-	if err != nil {
-		return err
-	}
-	if !a.Local() || a.DeletedAt != nil || a.SuspendedAt != nil {
-		return problem(403, "suspended", "%s cannot act here", a.Username)
-	}
-	if by.User == nil {
-		return nil
-	}
-	u, err := db.UserByID(ctx, by.User.ID)
-	if err != nil {
-		return err
-	}
-	if u.SuspendedAt != nil {
-		return problem(403, "suspended", "%s is suspended", u.Username)
-	}
-	if u.ActorID == a.ID {
-		return nil
-	}
-	roles, err := db.RolesIn(ctx, u.ID, a.ID)
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(roles, func(r string) bool { return slices.Contains(may[act], r) }) {
-		return problem(403, "role", "%s may not do this as %s: it takes one of the roles %s", u.Username, a.Username, strings.Join(may[act], ", "))
-	}
-	return nil
-}
-
 // record keeps who did what as whom, in the transaction of the act.
 func record(ctx context.Context, tx *storage.DB, by By, kind string, object storage.IRI) error {
 	act := &storage.Act{ActorID: by.Actor.ID, Kind: kind, Object: object}
@@ -188,6 +133,16 @@ func checkName(name string) error {
 // CreatePerson adds a user and her actor. InvalidError when a field cannot be used, ErrConflict wrapped when the name is
 // taken, also by someone who is gone.
 func (n *Node) CreatePerson(ctx context.Context, in NewUser) (*storage.User, *storage.Actor, error) {
+	u, a, err := n.newPerson(in)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error { return n.addPerson(ctx, tx, u, a) })
+	return u, a, err
+}
+
+// newPerson makes the rows of a person, which are not stored.
+func (n *Node) newPerson(in NewUser) (*storage.User, *storage.Actor, error) {
 	name := strings.ToLower(strings.TrimSpace(in.Username))
 	if err := checkName(name); err != nil {
 		return nil, nil, err
@@ -214,20 +169,22 @@ func (n *Node) CreatePerson(ctx context.Context, in NewUser) (*storage.User, *st
 		a.Name = name
 	}
 	n.addresses(a)
-	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
-		if err := n.freeName(ctx, tx, name); err != nil {
-			return err
-		}
-		if err := n.addActor(ctx, tx, a); err != nil {
-			return err
-		}
-		u.ActorID = a.ID
-		if err := tx.CreateUser(ctx, u); err != nil {
-			return err
-		}
-		return record(ctx, tx, By{u, a}, "user.create", a.IRI)
-	})
-	return u, a, err
+	return u, a, nil
+}
+
+// addPerson stores what newPerson made.
+func (n *Node) addPerson(ctx context.Context, tx *storage.DB, u *storage.User, a *storage.Actor) error {
+	if err := n.freeName(ctx, tx, u.Username); err != nil {
+		return err
+	}
+	if err := n.addActor(ctx, tx, a); err != nil {
+		return err
+	}
+	u.ActorID = a.ID
+	if err := tx.CreateUser(ctx, u); err != nil {
+		return err
+	}
+	return record(ctx, tx, By{u, a}, "user.create", a.IRI)
 }
 
 func (n *Node) freeName(ctx context.Context, tx *storage.DB, name string) error {
@@ -244,49 +201,6 @@ func (n *Node) freeName(ctx context.Context, tx *storage.DB, name string) error 
 func plausibleEmail(s string) bool {
 	name, host, ok := strings.Cut(s, "@")
 	return ok && name != "" && strings.Contains(host, ".") && len(s) <= 254 && !strings.ContainsAny(s, "%,\"<> \t\r\n\\") && !strings.Contains(host, "@")
-}
-
-// NewCoop is a co-op that is to be founded here.
-type NewCoop struct {
-	Username, Title, Summary string
-	Place, Category, Hours   string
-	Links                    []storage.Link
-	Principles               []string // of the International Cooperative Alliance, "1" to "7"
-	Locked                   bool     // follow requests are answered by hand
-}
-
-// FoundCoop makes a co-op; its founder becomes its admin.
-func (n *Node) FoundCoop(ctx context.Context, founder *storage.User, in NewCoop) (*storage.Actor, error) {
-	name := strings.ToLower(strings.TrimSpace(in.Username))
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
-	a := &storage.Actor{Type: storage.Organization, Username: name, Name: strings.TrimSpace(in.Title), Source: in.Summary, Discoverable: true, Indexable: true,
-		Place: in.Place, Category: in.Category, Hours: in.Hours, Links: in.Links, Principles: in.Principles, Locked: in.Locked}
-	if err := n.checkProfile(a); err != nil {
-		return nil, err
-	}
-	n.addresses(a)
-	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
-		u, err := tx.UserByID(ctx, founder.ID)
-		if err != nil {
-			return err
-		}
-		if u.SuspendedAt != nil {
-			return problem(403, "suspended", "%s is suspended", u.Username)
-		}
-		if err := n.freeName(ctx, tx, name); err != nil {
-			return err
-		}
-		if err := n.addActor(ctx, tx, a); err != nil {
-			return err
-		}
-		if err := tx.AddMember(ctx, &storage.Member{UserID: u.ID, CoopID: a.ID, Role: storage.RoleAdmin}); err != nil {
-			return err
-		}
-		return record(ctx, tx, By{u, a}, "coop.found", a.IRI)
-	})
-	return a, err
 }
 
 // checkProfile refuses profile fields that cannot be shown, and renders the summary from its source.

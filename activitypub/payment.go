@@ -35,10 +35,14 @@ const (
 	maxKey       = 200
 )
 
-// cleanMemo makes plain text of what a payment is for: NFC, on one line, without control characters and without those that turn the direction of writing (F56).
-func cleanMemo(s string) (string, error) {
+// cleanMemo makes plain text of what a payment is for (F56).
+func cleanMemo(s string) (string, error) { return cleanWords("memo", s) }
+
+// cleanWords makes plain text of what somebody typed in a field: NFC, on one line, without control characters and without those that turn the direction of
+// writing.
+func cleanWords(field, s string) (string, error) {
 	if len(s) > 64*maxMemoRunes || !utf8.ValidString(s) {
-		return "", invalid("memo", "at most %d characters of UTF-8", maxMemoRunes)
+		return "", invalid(field, "at most %d characters of UTF-8", maxMemoRunes)
 	}
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -51,7 +55,7 @@ func cleanMemo(s string) (string, error) {
 	}, s)
 	s = strings.Join(strings.Fields(norm.NFC.String(s)), " ")
 	if utf8.RuneCountInString(s) > maxMemoRunes {
-		return "", invalid("memo", "at most %d characters, this has %d", maxMemoRunes, utf8.RuneCountInString(s))
+		return "", invalid(field, "at most %d characters, this has %d", maxMemoRunes, utf8.RuneCountInString(s))
 	}
 	return s, nil
 }
@@ -206,7 +210,7 @@ func (n *Node) submit(ctx context.Context, by By, c *storage.Currency, row stora
 		}
 		res, err := n.DB.Pay(ctx, storage.Submission{Currency: c.Book.ID, Group: ledger.Group{command(digest)},
 			Check: func(tx *storage.DB) error {
-				if err := n.allowed(ctx, tx, by, act); err != nil {
+				if err := n.allowedAmount(ctx, tx, by, act, c, row.Amount); err != nil {
 					return err
 				}
 				return owners(tx)

@@ -70,7 +70,7 @@ func Check(ctx context.Context, db *DB) error {
 			return err
 		}
 	}
-	return nil
+	return db.verifyAudits(ctx)
 }
 
 // checkReferences looks for rows that point nowhere. PostgreSQL lets none be.

@@ -32,6 +32,13 @@ func (db *DB) Notifications(ctx context.Context, actor ID, p Page) ([]Notificati
 	return ns, translate(p.of(db.q(ctx).Where("actor_id = ?", actor)).Find(&ns).Error)
 }
 
+// Untell takes news back that does not hold any more, or that is to be told anew.
+func (db *DB) Untell(ctx context.Context, told ID, kind string, from ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Where("actor_id = ? AND kind = ? AND from_id = ? AND post_id = 0", told, kind, from).Delete(&Notification{}).Error)
+	})
+}
+
 // untell takes the news of something back that was taken back.
 func (db *DB) untell(ctx context.Context, kind string, from, post ID) error {
 	return translate(db.q(ctx).Where("kind = ? AND from_id = ? AND post_id = ?", kind, from, post).Delete(&Notification{}).Error)

@@ -3,8 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"time"
 
 	"planet/activitypub"
 	"planet/storage"
@@ -17,23 +17,108 @@ type coopCmd struct {
 	Profile profileCmd    `cmd:"" help:"Change how a co-op looks to others."`
 	Delete  coopDeleteCmd `cmd:"" help:"Delete a co-op for ever."`
 	Member  coopMemberCmd `cmd:"" help:"Who has which role."`
+
+	Set      coopSetCmd      `cmd:"" help:"Say how people join a co-op."`
+	Settings coopSettingsCmd `cmd:"" help:"Show how people join a co-op, and what they owe it."`
+	Join     coopJoinCmd     `cmd:"" help:"Ask a co-op to become a member."`
+	Requests joinRequestsCmd `cmd:"" name:"join-requests" help:"List who asks to join a co-op."`
+	Approve  joinApproveCmd  `cmd:"" help:"Say yes to a join request."`
+	Refuse   joinRefuseCmd   `cmd:"" help:"Say no to a join request, and why."`
+	Leave    coopLeaveCmd    `cmd:"" help:"Leave a co-op, or take a join request back."`
+
+	Agreement agreementCmd `cmd:"" help:"What a co-op asks of its members: set, show, accept."`
+	Dues      duesCmd      `cmd:"" help:"What members pay their co-op: set, none."`
+	Limit     roleLimitCmd `cmd:"" help:"What a role may pay at once as a co-op: set, list."`
+	Audit     coopAuditCmd `cmd:"" help:"Read the audit log of a co-op, or verify it."`
 }
 
 // coopEntry is a co-op as --json prints one.
 type coopEntry struct {
-	ID       storage.ID   `json:"id"`
-	Name     string       `json:"name"`
-	Handle   string       `json:"handle"`
-	IRI      storage.IRI  `json:"iri"`
-	Title    string       `json:"title"`
-	Place    string       `json:"place,omitempty"`
-	Category string       `json:"category,omitempty"`
-	Members  []memberLine `json:"members,omitempty"`
+	ID       storage.ID    `json:"id"`
+	Name     string        `json:"name"`
+	Handle   string        `json:"handle"`
+	IRI      storage.IRI   `json:"iri"`
+	Title    string        `json:"title"`
+	Place    string        `json:"place,omitempty"`
+	Category string        `json:"category,omitempty"`
+	Settings *coopSettings `json:"settings,omitempty"`
+	Members  []memberLine  `json:"members,omitempty"`
 }
 
 type memberLine struct {
-	User  string   `json:"user"`
-	Roles []string `json:"roles"`
+	User       string     `json:"user"`
+	Roles      []string   `json:"roles"`
+	Since      time.Time  `json:"since"`
+	Agreement  int        `json:"agreement"` // the newest version that she accepted; 0: none
+	AcceptedAt *time.Time `json:"accepted,omitempty"`
+}
+
+// coopSettings is what a co-op has decided about itself as --json prints it.
+type coopSettings struct {
+	Joining   string `json:"joining"`
+	Approvals int    `json:"approvals"`
+	Dues      string `json:"dues,omitempty"`
+	Agreement int    `json:"agreement"` // the newest version; 0: there is none
+}
+
+func (c *app) coopSettings(n *activitypub.Node, coop *storage.Actor) (*coopSettings, error) {
+	row, err := n.DB.Coop(c.ctx, coop.ID)
+	if err != nil {
+		return nil, err
+	}
+	s := &coopSettings{Joining: row.Joining, Approvals: row.Approvals}
+	if s.Dues, err = n.Dues(c.ctx, n.DB, row); err != nil {
+		return nil, err
+	}
+	a, err := n.DB.Agreement(c.ctx, coop.ID, 0)
+	if err == nil {
+		s.Agreement = a.Version
+	} else if errors.Is(err, storage.ErrNotFound) {
+		err = nil
+	}
+	return s, err
+}
+
+// rows shows the settings to people.
+func (s *coopSettings) rows(t *table) {
+	t.row("joining", s.Joining)
+	t.row("approvals", fmt.Sprint(s.Approvals))
+	agreement, dues := "none", s.Dues
+	if s.Agreement != 0 {
+		agreement = fmt.Sprintf("version %d", s.Agreement)
+	}
+	if dues == "" {
+		dues = "none"
+	}
+	t.row("agreement", agreement)
+	t.row("dues", dues)
+}
+
+// byWhom runs a command as the node on behalf of a co-op, by a person whose role has to allow it, or by the operator when name is "".
+func (c *app) byWhom(coop, name string, f func(n *activitypub.Node, by activitypub.By) error) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		a, err := c.coop(n.DB, coop)
+		if err != nil {
+			return err
+		}
+		by := activitypub.By{Actor: a}
+		if name != "" {
+			if by.User, err = c.user(n.DB, name); err != nil {
+				return err
+			}
+		}
+		return f(n, by)
+	})
+}
+
+// asHerself is a person who acts for herself.
+func (c *app) asHerself(n *activitypub.Node, name string) (activitypub.By, error) {
+	u, err := c.user(n.DB, name)
+	if err != nil {
+		return activitypub.By{}, err
+	}
+	a, err := n.DB.ActorByID(c.ctx, u.ActorID)
+	return activitypub.By{User: u, Actor: a}, err
 }
 
 func (c *app) coopEntry(a *storage.Actor) coopEntry {
@@ -110,13 +195,13 @@ type coopShowCmd struct {
 func (coopShowCmd) Help() string { return "Example: planet coop show bakery --json" }
 
 func (cmd coopShowCmd) Run(c *app) error {
-	return c.withDB(func(db *storage.DB) error {
-		a, err := c.coop(db, cmd.Name)
-		if err != nil {
+	return c.byWhom(cmd.Name, "", func(n *activitypub.Node, by activitypub.By) error {
+		e := c.coopEntry(by.Actor)
+		var err error
+		if e.Settings, err = c.coopSettings(n, by.Actor); err != nil {
 			return err
 		}
-		e := c.coopEntry(a)
-		if e.Members, err = c.memberLines(db, a); err != nil {
+		if e.Members, err = c.memberLines(n, by); err != nil {
 			return err
 		}
 		if cmd.JSON {
@@ -128,33 +213,37 @@ func (cmd coopShowCmd) Run(c *app) error {
 		t.row("id", string(e.IRI))
 		t.row("place", e.Place)
 		t.row("category", e.Category)
+		e.Settings.rows(t)
 		for _, m := range e.Members {
-			t.row("member "+m.User, strings.Join(m.Roles, ", "))
+			t.row("member "+m.User, strings.Join(m.Roles, ", "), m.accepted(e.Settings.Agreement))
 		}
 		return t.flush()
 	})
 }
 
+// accepted says which version of the agreement a member has accepted, where there is one.
+func (m memberLine) accepted(newest int) string {
+	switch {
+	case newest == 0:
+		return ""
+	case m.Agreement == 0:
+		return "has accepted no version"
+	}
+	return fmt.Sprintf("accepted version %d on %s", m.Agreement, m.AcceptedAt.Format(time.DateOnly))
+}
+
 // memberLines lists the people of a co-op with their roles, oldest member first.
-func (c *app) memberLines(db *storage.DB, coop *storage.Actor) ([]memberLine, error) {
-	members, err := db.Members(c.ctx, coop.ID)
+func (c *app) memberLines(n *activitypub.Node, by activitypub.By) ([]memberLine, error) {
+	members, err := n.MembersOf(c.ctx, by, by.Actor)
 	if err != nil {
 		return nil, err
 	}
-	lines := []memberLine{}
-	at := map[storage.ID]int{}
-	for _, m := range members {
-		i, ok := at[m.UserID]
-		if !ok {
-			u, err := db.UserByID(c.ctx, m.UserID)
-			if err != nil {
-				return nil, err
-			}
-			i = len(lines)
-			at[m.UserID] = i
-			lines = append(lines, memberLine{User: u.Username})
+	lines := make([]memberLine, len(members))
+	for i, m := range members {
+		lines[i] = memberLine{User: m.User.Username, Roles: m.Roles, Since: m.Since, Agreement: m.Accepted}
+		if m.Accepted != 0 {
+			lines[i].AcceptedAt = &m.AcceptedAt
 		}
-		lines[i].Roles = append(lines[i].Roles, m.Role)
 	}
 	return lines, nil
 }
@@ -169,6 +258,7 @@ type memberAddCmd struct {
 	Coop string `arg:"" help:"Which co-op."`
 	User string `arg:"" help:"Whom."`
 	Role string `default:"member" enum:"admin,treasurer,cashier,editor,member,observer" help:"admin, treasurer, cashier, editor, member or observer (default: member)."`
+	By   string `placeholder:"USER" help:"Who does it: an admin (default: the operator)."`
 }
 
 func (memberAddCmd) Help() string {
@@ -176,102 +266,261 @@ func (memberAddCmd) Help() string {
 }
 
 func (cmd memberAddCmd) Run(c *app) error {
-	err := c.changeMember(cmd.Coop, cmd.User, "member.add", func(tx *storage.DB, coop *storage.Actor, u *storage.User) error {
-		err := tx.AddMember(c.ctx, &storage.Member{UserID: u.ID, CoopID: coop.ID, Role: cmd.Role})
-		if errors.Is(err, storage.ErrConflict) {
-			return fmt.Errorf("%s is %s of %s already", u.Username, cmd.Role, coop.Username)
+	return c.byWhom(cmd.Coop, cmd.By, func(n *activitypub.Node, by activitypub.By) error {
+		u, err := c.user(n.DB, cmd.User)
+		if err != nil {
+			return err
 		}
-		return err
+		if err := n.GiveRole(c.ctx, by, u, cmd.Role); err != nil {
+			return err
+		}
+		c.say("%s is now %s of %s", u.Username, cmd.Role, by.Actor.Username)
+		return nil
 	})
-	if err == nil {
-		c.say("%s is now %s of %s", cmd.User, cmd.Role, cmd.Coop)
-	}
-	return err
 }
 
 type memberRemoveCmd struct {
 	Coop string `arg:"" help:"Which co-op."`
 	User string `arg:"" help:"Whom."`
 	Role string `default:"" enum:",admin,treasurer,cashier,editor,member,observer" help:"This role alone; without it she loses all of them."`
+	By   string `placeholder:"USER" help:"Who does it: an admin (default: the operator)."`
 }
 
 func (memberRemoveCmd) Help() string { return "Example: planet coop member remove bakery bo" }
 
 func (cmd memberRemoveCmd) Run(c *app) error {
-	err := c.changeMember(cmd.Coop, cmd.User, "member.remove", func(tx *storage.DB, coop *storage.Actor, u *storage.User) error {
-		err := tx.RemoveMember(c.ctx, coop.ID, u.ID, cmd.Role)
-		if errors.Is(err, storage.ErrNotFound) {
-			return fmt.Errorf("%s has no such role in %s", u.Username, coop.Username)
-		} else if err != nil {
-			return err
-		}
-		members, err := tx.Members(c.ctx, coop.ID)
+	return c.byWhom(cmd.Coop, cmd.By, func(n *activitypub.Node, by activitypub.By) error {
+		u, err := c.user(n.DB, cmd.User)
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(members, func(m storage.Member) bool { return m.Role == storage.RoleAdmin }) {
-			return fmt.Errorf("%s is the only admin of %s: give somebody else the role first", u.Username, coop.Username)
+		if err := n.TakeRole(c.ctx, by, u, cmd.Role); err != nil {
+			return err
+		}
+		if cmd.Role == "" {
+			c.say("%s has no role in %s any more", u.Username, by.Actor.Username)
+		} else {
+			c.say("%s is no longer %s of %s", u.Username, cmd.Role, by.Actor.Username)
 		}
 		return nil
-	})
-	switch {
-	case err != nil:
-		return err
-	case cmd.Role == "":
-		c.say("%s has no role in %s any more", cmd.User, cmd.Coop)
-	default:
-		c.say("%s is no longer %s of %s", cmd.User, cmd.Role, cmd.Coop)
-	}
-	return nil
-}
-
-// changeMember alters the roles of a person in a co-op in one transaction and records it as the operator's act.
-func (c *app) changeMember(coop, user, kind string, f func(tx *storage.DB, coop *storage.Actor, u *storage.User) error) error {
-	return c.withDB(func(db *storage.DB) error {
-		return db.Transaction(c.ctx, func(tx *storage.DB) error {
-			a, err := c.coop(tx, coop)
-			if err != nil {
-				return err
-			}
-			u, err := c.user(tx, user)
-			if err != nil {
-				return err
-			}
-			if err := f(tx, a, u); err != nil {
-				return err
-			}
-			own, err := tx.ActorByID(c.ctx, u.ActorID)
-			if err != nil {
-				return err
-			}
-			return tx.RecordAct(c.ctx, &storage.Act{ActorID: a.ID, Kind: kind, Object: own.IRI})
-		})
 	})
 }
 
 type memberListCmd struct {
 	Coop string `arg:"" help:"Which co-op."`
+	As   string `placeholder:"USER" help:"As this person, who has to be a member (default: the operator)."`
 	JSON bool   `help:"Print JSON."`
 }
 
 func (memberListCmd) Help() string { return "Example: planet coop member list bakery" }
 
 func (cmd memberListCmd) Run(c *app) error {
-	return c.withDB(func(db *storage.DB) error {
-		a, err := c.coop(db, cmd.Coop)
-		if err != nil {
-			return err
-		}
-		lines, err := c.memberLines(db, a)
+	return c.byWhom(cmd.Coop, cmd.As, func(n *activitypub.Node, by activitypub.By) error {
+		lines, err := c.memberLines(n, by)
 		if err != nil {
 			return err
 		}
 		if cmd.JSON {
 			return c.json(lines)
 		}
-		t := c.table("USER", "ROLES")
+		s, err := c.coopSettings(n, by.Actor)
+		if err != nil {
+			return err
+		}
+		t := c.table("USER", "ROLES", "SINCE", "AGREEMENT")
 		for _, l := range lines {
-			t.row(l.User, strings.Join(l.Roles, ", "))
+			t.row(l.User, strings.Join(l.Roles, ", "), l.Since.Format(time.DateOnly), l.accepted(s.Agreement))
+		}
+		return t.flush()
+	})
+}
+
+type coopSetCmd struct {
+	Coop      string  `arg:"" help:"Which co-op."`
+	Joining   *string `enum:"open,approval,invite" help:"open: whoever asks is a member at once; approval: admins say yes or no; invite: with an invitation alone."`
+	Approvals *int    `placeholder:"N" help:"How many admins have to say yes to a join request."`
+	By        string  `placeholder:"USER" help:"Who does it: an admin (default: the operator)."`
+}
+
+func (coopSetCmd) Help() string {
+	return "Where there are fewer admins than approvals, all of them are enough.\n\nExample: planet coop set bakery --joining approval --approvals 2"
+}
+
+func (cmd coopSetCmd) Run(c *app) error {
+	if cmd.Joining == nil && cmd.Approvals == nil {
+		return usageError{"say --joining, --approvals or both"}
+	}
+	return c.byWhom(cmd.Coop, cmd.By, func(n *activitypub.Node, by activitypub.By) error {
+		s, err := n.SetCoop(c.ctx, by, activitypub.NewSettings{Joining: cmd.Joining, Approvals: cmd.Approvals})
+		if err != nil {
+			return err
+		}
+		c.say("%s: joining is %s, with %s", by.Actor.Username, s.Joining, plural(int64(s.Approvals), "approval", "approvals"))
+		return nil
+	})
+}
+
+type coopSettingsCmd struct {
+	Coop string `arg:"" help:"Which co-op."`
+	JSON bool   `help:"Print JSON."`
+}
+
+func (coopSettingsCmd) Help() string { return "Example: planet coop settings bakery" }
+
+func (cmd coopSettingsCmd) Run(c *app) error {
+	return c.byWhom(cmd.Coop, "", func(n *activitypub.Node, by activitypub.By) error {
+		s, err := c.coopSettings(n, by.Actor)
+		if err != nil {
+			return err
+		}
+		if cmd.JSON {
+			return c.json(s)
+		}
+		t := c.table("co-op", by.Actor.Username)
+		s.rows(t)
+		return t.flush()
+	})
+}
+
+type coopLeaveCmd struct {
+	Coop string `arg:"" help:"Which co-op."`
+	As   string `required:"" placeholder:"USER" help:"Who leaves."`
+}
+
+func (coopLeaveCmd) Help() string {
+	return "She loses all her roles. The last admin gives somebody else the role first.\n\nExample: planet coop leave bakery --as bo"
+}
+
+func (cmd coopLeaveCmd) Run(c *app) error {
+	return c.byWhom(cmd.Coop, "", func(n *activitypub.Node, by activitypub.By) error {
+		who, err := c.asHerself(n, cmd.As)
+		if err != nil {
+			return err
+		}
+		if err := n.Leave(c.ctx, who, by.Actor); err != nil {
+			return err
+		}
+		c.say("%s has left %s", who.User.Username, by.Actor.Username)
+		return nil
+	})
+}
+
+type duesCmd struct {
+	Set  duesSetCmd  `cmd:"" help:"Say what members pay their co-op."`
+	None duesNoneCmd `cmd:"" help:"Take the dues away."`
+}
+
+type duesSetCmd struct {
+	Coop     string `arg:"" help:"Which co-op."`
+	Amount   string `arg:"" help:"How much, such as 5.00."`
+	Currency string `required:"" placeholder:"CODE" help:"In which currency of the co-op."`
+	Every    string `default:"month" enum:"once,month,quarter,year" help:"once, or every month, quarter or year (default: month)."`
+	By       string `placeholder:"USER" help:"Who does it: an admin or treasurer (default: the operator)."`
+}
+
+func (duesSetCmd) Help() string {
+	return "Whoever joins sees them. Nobody is charged by it.\n\nExample: planet coop dues set bakery 5.00 --currency GRN --every month"
+}
+
+func (cmd duesSetCmd) Run(c *app) error {
+	return c.byWhom(cmd.Coop, cmd.By, func(n *activitypub.Node, by activitypub.By) error {
+		cur, _, err := c.currency(n, cmd.Currency)
+		if err != nil {
+			return err
+		}
+		if err := n.SetDues(c.ctx, by, cur, cmd.Amount, cmd.Every); err != nil {
+			return err
+		}
+		s, err := c.coopSettings(n, by.Actor)
+		if err == nil {
+			c.say("members of %s pay %s", by.Actor.Username, s.Dues)
+		}
+		return err
+	})
+}
+
+type duesNoneCmd struct {
+	Coop string `arg:"" help:"Which co-op."`
+	By   string `placeholder:"USER" help:"Who does it: an admin or treasurer (default: the operator)."`
+}
+
+func (duesNoneCmd) Help() string { return "Example: planet coop dues none bakery" }
+
+func (cmd duesNoneCmd) Run(c *app) error {
+	return c.byWhom(cmd.Coop, cmd.By, func(n *activitypub.Node, by activitypub.By) error {
+		if err := n.SetDues(c.ctx, by, nil, "", ""); err != nil {
+			return err
+		}
+		c.say("members of %s pay no dues", by.Actor.Username)
+		return nil
+	})
+}
+
+type roleLimitCmd struct {
+	Set  roleLimitSetCmd  `cmd:"" help:"Say how much a role may pay at once."`
+	List roleLimitListCmd `cmd:"" help:"List what the roles may pay at once."`
+}
+
+type roleLimitSetCmd struct {
+	Coop     string `arg:"" help:"Which co-op."`
+	Role     string `arg:"" enum:"admin,treasurer,cashier" help:"admin, treasurer or cashier."`
+	Amount   string `arg:"" help:"At most so much in one payment, or none for no limit."`
+	Currency string `required:"" placeholder:"CODE" help:"In which currency."`
+	By       string `placeholder:"USER" help:"Who does it: an admin (default: the operator)."`
+}
+
+func (roleLimitSetCmd) Help() string {
+	return "Who has several roles may pay what the one allows that allows most.\n\nExample: planet coop limit set bakery cashier 20.00 --currency GRN"
+}
+
+func (cmd roleLimitSetCmd) Run(c *app) error {
+	return c.byWhom(cmd.Coop, cmd.By, func(n *activitypub.Node, by activitypub.By) error {
+		cur, _, err := c.currency(n, cmd.Currency)
+		if err != nil {
+			return err
+		}
+		if err := n.SetRoleLimit(c.ctx, by, cmd.Role, cur, cmd.Amount); err != nil {
+			return err
+		}
+		if cmd.Amount == activitypub.Unlimited {
+			c.say("a %s of %s may pay any amount of %s", cmd.Role, by.Actor.Username, cur.Book.Code)
+		} else {
+			c.say("a %s of %s may pay at most %s %s at once", cmd.Role, by.Actor.Username, cmd.Amount, cur.Book.Code)
+		}
+		return nil
+	})
+}
+
+type roleLimitListCmd struct {
+	Coop string `arg:"" help:"Which co-op."`
+	As   string `placeholder:"USER" help:"As this person, who has to be a member (default: the operator)."`
+	JSON bool   `help:"Print JSON."`
+}
+
+func (roleLimitListCmd) Help() string { return "Example: planet coop limit list bakery" }
+
+func (cmd roleLimitListCmd) Run(c *app) error {
+	type line struct {
+		Role     string `json:"role"`
+		Amount   string `json:"amount"`
+		Currency string `json:"currency"`
+	}
+	return c.byWhom(cmd.Coop, cmd.As, func(n *activitypub.Node, by activitypub.By) error {
+		limits, err := n.RoleLimitsOf(c.ctx, by, by.Actor)
+		if err != nil {
+			return err
+		}
+		lines, t := []line{}, c.table("ROLE", "AT MOST")
+		for _, l := range limits {
+			cur, err := n.DB.CurrencyByID(c.ctx, l.CurrencyID)
+			if err != nil {
+				return err
+			}
+			lines = append(lines, line{l.Role, *decimal(cur.Book, int64(l.Amount)), cur.Book.Code})
+			t.row(l.Role, money(cur.Book, int64(l.Amount)))
+		}
+		if cmd.JSON {
+			return c.json(lines)
 		}
 		return t.flush()
 	})

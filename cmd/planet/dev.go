@@ -127,7 +127,7 @@ func settle(ctx context.Context, rye, oak *devNode) error {
 		if err != nil {
 			return err
 		}
-		if err := n.db.AddMember(ctx, &storage.Member{UserID: other.ID, CoopID: coop.ID, Role: storage.RoleMember}); err != nil {
+		if err := n.node.GiveRole(ctx, activitypub.By{User: owner, Actor: coop}, other, storage.RoleMember); err != nil {
 			return err
 		}
 	}

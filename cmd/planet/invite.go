@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"planet/activitypub"
 	"planet/storage"
 )
 
@@ -48,7 +49,8 @@ func (c *app) inviteEntry(db *storage.DB, i *storage.Invite) (inviteEntry, error
 }
 
 type inviteCreateCmd struct {
-	Coop    string `placeholder:"COOP" help:"Those who come become members of this co-op, too."`
+	Coop    string `placeholder:"COOP" aliases:"as" help:"Those who come become members of this co-op, too, without being approved (also --as)."`
+	By      string `placeholder:"USER" help:"Who invites: an admin of the co-op (default: the operator)."`
 	Uses    int    `default:"1" help:"How many people may use it."`
 	Expires string `default:"14d" placeholder:"D" help:"When it ends: a span such as 36h or 14d, a date such as 2027-01-31, or never."`
 	JSON    bool   `help:"Print JSON."`
@@ -62,35 +64,45 @@ func (cmd inviteCreateCmd) Run(c *app) error {
 	if cmd.Uses < 1 || cmd.Uses > 10_000 {
 		return usageError{"--uses: want 1 to 10000"}
 	}
-	return c.withDB(func(db *storage.DB) error {
-		code := newSecret()
-		i := &storage.Invite{CodeHash: hashSecret(code), UsesLeft: cmd.Uses}
-		until, err := expiry(cmd.Expires, db.Now())
-		if err != nil {
-			return err
-		}
-		i.ExpiresAt = until
-		if cmd.Coop != "" {
-			a, err := c.coop(db, cmd.Coop)
-			if err != nil {
-				return err
-			}
-			i.CoopID = a.ID
-		}
-		if err := db.SaveInvite(c.ctx, i); err != nil {
-			return err
-		}
-		e, err := c.inviteEntry(db, i)
-		if err != nil {
-			return err
-		}
-		e.Link = c.cfg.Origin + "/invite/" + code
-		if cmd.JSON {
-			return c.json(e)
-		}
-		c.say("%s", e.Link)
-		return nil
+	if cmd.By != "" && cmd.Coop == "" {
+		return usageError{"--by is about an invitation to a co-op: say which with --coop"}
+	}
+	if cmd.Coop == "" {
+		return c.withDB(func(db *storage.DB) error {
+			return cmd.make(c, db, func(hash string, until *time.Time) (*storage.Invite, error) {
+				i := &storage.Invite{CodeHash: hash, UsesLeft: cmd.Uses, ExpiresAt: until}
+				return i, db.SaveInvite(c.ctx, i)
+			})
+		})
+	}
+	return c.byWhom(cmd.Coop, cmd.By, func(n *activitypub.Node, by activitypub.By) error {
+		return cmd.make(c, n.DB, func(hash string, until *time.Time) (*storage.Invite, error) {
+			return n.Invite(c.ctx, by, hash, cmd.Uses, until)
+		})
 	})
+}
+
+// make draws a code for an invitation, of which save keeps the hash.
+func (cmd inviteCreateCmd) make(c *app, db *storage.DB, save func(hash string, until *time.Time) (*storage.Invite, error)) error {
+	until, err := expiry(cmd.Expires, db.Now())
+	if err != nil {
+		return err
+	}
+	code := newSecret()
+	i, err := save(hashSecret(code), until)
+	if err != nil {
+		return err
+	}
+	e, err := c.inviteEntry(db, i)
+	if err != nil {
+		return err
+	}
+	e.Link = c.cfg.Origin + "/invite/" + code
+	if cmd.JSON {
+		return c.json(e)
+	}
+	c.say("%s", e.Link)
+	return nil
 }
 
 // expiry reads 36h, 14d, 2027-01-31 or never.

@@ -18,7 +18,7 @@ func (notificationsCmd) Help() string { return "Example: planet user notificatio
 // notificationEntry is a notification as --json prints one.
 type notificationEntry struct {
 	ID     storage.ID  `json:"id"`
-	Kind   string      `json:"kind"` // mention, follow, follow_request, favourite, reblog, poll, quote or admin.report
+	Kind   string      `json:"kind"` // mention, follow, follow_request, favourite, reblog, poll, quote, admin.report, join_request, join_approved, join_refused or agreement
 	From   string      `json:"from"`
 	Post   storage.IRI `json:"post,omitempty"`
 	Report storage.ID  `json:"report,omitempty"`

@@ -1,3 +1,16 @@
+CREATE TRIGGER acceptances_keep_delete BEFORE DELETE ON acceptances BEGIN SELECT RAISE(ABORT, 'acceptances are append-only'); END;
+
+CREATE TRIGGER acceptances_keep_update BEFORE UPDATE ON acceptances BEGIN SELECT RAISE(ABORT, 'acceptances are append-only'); END;
+
+CREATE TABLE acceptances (
+  coop_id    INTEGER NOT NULL,
+  version    INTEGER NOT NULL,
+  user_id    INTEGER NOT NULL REFERENCES users (id),
+  created_at DATETIME NOT NULL,
+  PRIMARY KEY (coop_id, user_id, version),
+  FOREIGN KEY (coop_id, version) REFERENCES agreements (coop_id, version)
+);
+
 CREATE TRIGGER accounts_keep_delete BEFORE DELETE ON accounts BEGIN SELECT RAISE(ABORT, 'accounts are never deleted'); END;
 
 CREATE TRIGGER accounts_keep_terms BEFORE UPDATE OF uid, currency_id, role, opened_at ON accounts
@@ -106,6 +119,39 @@ CREATE TABLE acts (
 
 CREATE INDEX acts_actor ON acts (actor_id, id);
 
+CREATE TRIGGER agreements_keep_delete BEFORE DELETE ON agreements BEGIN SELECT RAISE(ABORT, 'agreements are append-only'); END;
+
+CREATE TRIGGER agreements_keep_update BEFORE UPDATE ON agreements BEGIN SELECT RAISE(ABORT, 'agreements are append-only'); END;
+
+CREATE TABLE agreements (
+  coop_id    INTEGER NOT NULL REFERENCES actors (id),
+  version    INTEGER NOT NULL CHECK (version >= 1),
+  source     TEXT NOT NULL, -- plain text, as it was set
+  content    TEXT NOT NULL, -- safe HTML
+  user_id    INTEGER NOT NULL, -- who set it; 0: the operator
+  created_at DATETIME NOT NULL,
+  PRIMARY KEY (coop_id, version)
+);
+
+CREATE TABLE approvals (
+  join_request_id INTEGER NOT NULL REFERENCES join_requests (id),
+  user_id         INTEGER NOT NULL REFERENCES users (id),
+  created_at      DATETIME NOT NULL,
+  PRIMARY KEY (join_request_id, user_id)
+);
+
+CREATE TRIGGER audit_entries_keep_delete BEFORE DELETE ON audit_entries BEGIN SELECT RAISE(ABORT, 'audit entries are append-only'); END;
+
+CREATE TRIGGER audit_entries_keep_update BEFORE UPDATE ON audit_entries BEGIN SELECT RAISE(ABORT, 'audit entries are append-only'); END;
+
+CREATE TABLE audit_entries (
+  coop_id INTEGER NOT NULL REFERENCES actors (id),
+  seq     INTEGER NOT NULL CHECK (seq >= 1),
+  entry   TEXT NOT NULL, -- canonical JSON (RFC 8785)
+  hash    TEXT NOT NULL, -- SHA-256 of entry, in hexadecimal
+  PRIMARY KEY (coop_id, seq)
+);
+
 CREATE TABLE blocks (
   id         INTEGER PRIMARY KEY,
   iri        TEXT NOT NULL UNIQUE,
@@ -126,6 +172,45 @@ CREATE TABLE bookmarks (
 );
 
 CREATE INDEX bookmarks_post ON bookmarks (post_id);
+
+CREATE TRIGGER contributions_keep_delete BEFORE DELETE ON contributions BEGIN SELECT RAISE(ABORT, 'contributions are never deleted'); END;
+
+CREATE TRIGGER contributions_keep_state BEFORE UPDATE ON contributions WHEN OLD.state <> 'kept'
+BEGIN SELECT RAISE(ABORT, 'a contribution that was answered stays as it is'); END;
+
+CREATE TRIGGER contributions_keep_terms BEFORE UPDATE OF id, coop_id, user_id, day, minutes, words, paid, payment, corrects, created_at ON contributions BEGIN SELECT RAISE(ABORT, 'a contribution is corrected by another one'); END;
+
+CREATE TABLE contributions (
+  id          INTEGER PRIMARY KEY,
+  coop_id     INTEGER NOT NULL REFERENCES actors (id),
+  user_id     INTEGER NOT NULL REFERENCES users (id), -- who worked
+  day         TEXT NOT NULL, -- 2026-11-30
+  minutes     INTEGER NOT NULL CHECK (minutes >= 0),
+  words       TEXT NOT NULL,
+  paid        BOOLEAN NOT NULL,
+  payment     TEXT NOT NULL, -- IRI of what was paid for it; '' for none
+  corrects    INTEGER REFERENCES contributions (id),
+  state       TEXT NOT NULL CHECK (state IN ('kept', 'confirmed', 'refused', 'withdrawn')),
+  answer      TEXT NOT NULL, -- why it was refused
+  answered_by INTEGER NOT NULL, -- a user; 0: nobody, or the operator
+  created_at  DATETIME NOT NULL,
+  ended_at    DATETIME -- when the state last changed
+);
+
+CREATE INDEX contributions_coop ON contributions (coop_id, id);
+
+CREATE UNIQUE INDEX contributions_correct ON contributions (corrects) WHERE state IN ('kept', 'confirmed');
+
+CREATE TABLE coops (
+  actor_id      INTEGER PRIMARY KEY REFERENCES actors (id),
+  joining       TEXT NOT NULL CHECK (joining IN ('open', 'approval', 'invite')),
+  approvals     INTEGER NOT NULL CHECK (approvals >= 1), -- how many admins say yes to a join request
+  dues          INTEGER NOT NULL CHECK (dues >= 0), -- 0: none
+  dues_currency INTEGER NOT NULL, -- currency; 0: none
+  dues_every    TEXT NOT NULL, -- once, month, quarter or year; '' for none
+  audit_seq     INTEGER NOT NULL, -- of the last entry; 0: none yet
+  audit_hash    TEXT NOT NULL
+);
 
 CREATE TRIGGER currencies_keep_delete BEFORE DELETE ON currencies BEGIN SELECT RAISE(ABORT, 'currencies are never deleted'); END;
 
@@ -261,6 +346,22 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_about ON jobs (kind, about) WHERE dead_at IS NULL;
 
 CREATE INDEX jobs_due ON jobs (run_at, id) WHERE dead_at IS NULL;
+
+CREATE TABLE join_requests (
+  id         INTEGER PRIMARY KEY,
+  coop_id    INTEGER NOT NULL REFERENCES actors (id),
+  user_id    INTEGER NOT NULL REFERENCES users (id),
+  reason     TEXT NOT NULL, -- why she wants to join
+  agreement  INTEGER NOT NULL, -- the version that she accepted; 0: there was none
+  state      TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'refused', 'withdrawn')),
+  answer     TEXT NOT NULL, -- why it was refused
+  created_at DATETIME NOT NULL,
+  ended_at   DATETIME
+);
+
+CREATE INDEX join_requests_coop ON join_requests (coop_id, id);
+
+CREATE UNIQUE INDEX join_requests_pending ON join_requests (coop_id, user_id) WHERE state = 'pending';
 
 CREATE TABLE keys (
   iri        TEXT PRIMARY KEY,
@@ -605,6 +706,14 @@ CREATE TABLE reports (
   created_at  DATETIME NOT NULL,
   resolved_at DATETIME,
   resolved_by INTEGER NOT NULL -- a user; 0: nobody, or the operator
+);
+
+CREATE TABLE role_limits (
+  coop_id     INTEGER NOT NULL REFERENCES actors (id),
+  role        TEXT NOT NULL CHECK (role IN ('admin', 'treasurer', 'cashier', 'editor', 'member', 'observer')),
+  currency_id INTEGER NOT NULL REFERENCES currencies (id),
+  amount      INTEGER NOT NULL CHECK (amount >= 0),
+  PRIMARY KEY (coop_id, role, currency_id)
 );
 
 CREATE TABLE settings (
