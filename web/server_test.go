@@ -567,6 +567,58 @@ func TestAnInvitationLetsAPersonInToItsCoop(t *testing.T) {
 	}
 }
 
+func TestWhoIsInvitedAcceptsTheAgreementOfTheCoop(t *testing.T) {
+	s := newSite(t)
+	baker := s.coop("baker", "The Bakery")
+	const code = "ab12cd34"
+	if err := s.db.SaveInvite(t.Context(), &storage.Invite{CodeHash: hash(code), UsesLeft: 9, CoopID: baker.Actor.ID}); err != nil {
+		t.Fatal(err)
+	}
+	set := func(text string) {
+		t.Helper()
+		if _, err := s.node.SetAgreement(t.Context(), baker, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	post := func(name, version string) *httptest.ResponseRecorder {
+		return s.send("/invite/"+code, url.Values{"username": {name}, "password": {"correct horse battery"}, "agreement": {version}})
+	}
+	const box = `<input id="agreement" name="agreement" type="checkbox" value="1" required>`
+	const label = `<label for="agreement">I have read and accept version 1</label>`
+	s.wantNot(s.get("/invite/"+code), `name="agreement"`)
+	set("We bake <together>.")
+	s.want(s.get("/invite/"+code), http.StatusOK, "We bake &lt;together&gt;.", box, label)
+
+	for name, version := range map[string]string{"nothing": "", "nonsense": "on", "another": "7"} {
+		s.want(post(name, version), http.StatusUnprocessableEntity, `id="agreement-problem"`, `aria-describedby="agreement-problem" aria-invalid="true"`)
+		if _, err := s.db.UserByName(t.Context(), name); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("%s: a person was made: %v", name, err)
+		}
+	}
+	s.want(s.send("/invite/"+code, url.Values{"username": {"ana"}, "agreement": {"1"}}), http.StatusUnprocessableEntity, "choose a password", `value="1" required checked>`)
+
+	set("We bake on Fridays.") // while ana reads
+	w := post("ana", "1")
+	s.want(w, http.StatusUnprocessableEntity, "has changed since version 1", "We bake on Fridays.", "I have read and accept version 2")
+	if strings.Contains(w.Body.String(), "checked") {
+		t.Error("the box of the new version is ticked already")
+	}
+	s.want(post("ana", "2"), http.StatusCreated, "You are a member of")
+
+	ana, err := s.db.UserByName(t.Context(), "ana")
+	if err != nil {
+		t.Fatal(err)
+	}
+	members, err := s.node.MembersOf(t.Context(), baker, baker.Actor)
+	if err != nil || len(members) != 2 || members[1].User.ID != ana.ID || members[1].Accepted != 2 || members[1].AcceptedAt.IsZero() {
+		t.Errorf("got %+v, %v", members, err)
+	}
+	left, err := s.db.InviteByCodeHash(t.Context(), hash(code))
+	if err != nil || left.UsesLeft != 8 {
+		t.Errorf("%+v is left of the invitation, %v; want one use less", left, err)
+	}
+}
+
 // hash is what is kept of a code.
 func hash(code string) string {
 	sum := sha256.Sum256([]byte(code))

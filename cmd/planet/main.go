@@ -47,33 +47,34 @@ type cli struct {
 	ConfigFile string `name:"config" env:"PLANET_CONFIG" placeholder:"FILE" group:"settings-file" help:"Read settings from this file instead of planet.toml."`
 	Config     `group:"settings"`
 
-	Serve    serveCmd    `cmd:"" help:"Run the node."`
-	Dev      devCmd      `cmd:"" help:"Run two nodes that know each other, to try things out."`
-	Show     configCmd   `cmd:"" name:"config" help:"Print every setting with its value, source and meaning."`
-	User     userCmd     `cmd:"" help:"People and their accounts, here and, to suspend or silence them, elsewhere."`
-	Coop     coopCmd     `cmd:"" help:"Co-ops and who has which role in them."`
-	Invite   inviteCmd   `cmd:"" help:"Invitations."`
-	Token    tokenCmd    `cmd:"" help:"Access tokens for apps and scripts."`
-	Post     postCmd     `cmd:"" help:"Publish posts and answer those of others: like, boost, vote, keep, pin."`
-	Media    mediaCmd    `cmd:"" help:"Pictures: usage, prune, list, describe."`
-	Follow   followCmd   `cmd:"" help:"Follow somebody, answer who asks to follow, or list who follows whom."`
-	Block    blockCmd    `cmd:"" help:"Whom a person or co-op wants nothing to do with."`
-	Mute     muteCmd     `cmd:"" help:"Whom a person or co-op does not want to read."`
-	Domain   domainCmd   `cmd:"" help:"Servers to block, silence or allow."`
-	Report   reportCmd   `cmd:"" help:"Complaints: list, show, resolve, create."`
-	Currency currencyCmd `cmd:"" help:"Currencies of co-ops: found, rules, limits."`
-	Account  accountCmd  `cmd:"" help:"Accounts in a currency, and their statements."`
-	Pay      payCmd      `cmd:"" help:"Pay somebody, or hold an amount for her."`
-	Payment  paymentCmd  `cmd:"" help:"Payments: list, show, take or let go what is held, refund."`
-	Ledger   ledgerCmd   `cmd:"" help:"The books: verify, resume, export, import."`
-	Receipt  receiptCmd  `cmd:"" help:"Receipts that anyone can check offline."`
-	Queue    queueCmd    `cmd:"" help:"Deliveries and jobs that wait, fail or are given up."`
-	Backup   backupCmd   `cmd:"" help:"Put the node into one file, or verify such a file."`
-	Restore  restoreCmd  `cmd:"" help:"Put a backup into an empty data directory."`
-	Migrate  migrateCmd  `cmd:"" help:"Bring the database to this version."`
-	Doctor   doctorCmd   `cmd:"" help:"Look for what is wrong with this node."`
-	Keys     keysCmd     `cmd:"" help:"Signing keys."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve        serveCmd        `cmd:"" help:"Run the node."`
+	Dev          devCmd          `cmd:"" help:"Run two nodes that know each other, to try things out."`
+	Show         configCmd       `cmd:"" name:"config" help:"Print every setting with its value, source and meaning."`
+	User         userCmd         `cmd:"" help:"People and their accounts, here and, to suspend or silence them, elsewhere."`
+	Coop         coopCmd         `cmd:"" help:"Co-ops and who has which role in them."`
+	Invite       inviteCmd       `cmd:"" help:"Invitations."`
+	Token        tokenCmd        `cmd:"" help:"Access tokens for apps and scripts."`
+	Post         postCmd         `cmd:"" help:"Publish posts and answer those of others: like, boost, vote, keep, pin."`
+	Media        mediaCmd        `cmd:"" help:"Pictures: usage, prune, list, describe."`
+	Follow       followCmd       `cmd:"" help:"Follow somebody, answer who asks to follow, or list who follows whom."`
+	Block        blockCmd        `cmd:"" help:"Whom a person or co-op wants nothing to do with."`
+	Mute         muteCmd         `cmd:"" help:"Whom a person or co-op does not want to read."`
+	Domain       domainCmd       `cmd:"" help:"Servers to block, silence or allow."`
+	Report       reportCmd       `cmd:"" help:"Complaints: list, show, resolve, create."`
+	Currency     currencyCmd     `cmd:"" help:"Currencies of co-ops: found, rules, limits."`
+	Account      accountCmd      `cmd:"" help:"Accounts in a currency, and their statements."`
+	Pay          payCmd          `cmd:"" help:"Pay somebody, or hold an amount for her."`
+	Payment      paymentCmd      `cmd:"" help:"Payments: list, show, take or let go what is held, refund."`
+	Contribution contributionCmd `cmd:"" help:"Work for a co-op, in hours: add, list, confirm, correct."`
+	Ledger       ledgerCmd       `cmd:"" help:"The books: verify, resume, export, import."`
+	Receipt      receiptCmd      `cmd:"" help:"Receipts that anyone can check offline."`
+	Queue        queueCmd        `cmd:"" help:"Deliveries and jobs that wait, fail or are given up."`
+	Backup       backupCmd       `cmd:"" help:"Put the node into one file, or verify such a file."`
+	Restore      restoreCmd      `cmd:"" help:"Put a backup into an empty data directory."`
+	Migrate      migrateCmd      `cmd:"" help:"Bring the database to this version."`
+	Doctor       doctorCmd       `cmd:"" help:"Look for what is wrong with this node."`
+	Keys         keysCmd         `cmd:"" help:"Signing keys."`
+	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 
 // app is what a command runs with.

@@ -13,6 +13,7 @@ import (
 
 type payCmd struct {
 	As       string        `required:"" placeholder:"NAME" help:"The person or co-op that pays."`
+	By       string        `placeholder:"USER" help:"Who pays as a co-op: her role has to allow it, and the amount (default: the operator)."`
 	To       string        `required:"" placeholder:"HANDLE" help:"Who is paid."`
 	Amount   string        `required:"" help:"How much, such as 3.00; in a currency of hours also 1:30."`
 	Currency string        `required:"" placeholder:"CODE" help:"In which currency: its code or its address."`
@@ -74,7 +75,13 @@ func (cmd payCmd) Run(c *app) error {
 		if err != nil {
 			return err
 		}
-		p, err := n.Pay(c.ctx, activitypub.By{Actor: by}, activitypub.PayOrder{Currency: cur, To: to, Amount: cmd.Amount, Memo: cmd.Memo, Order: storage.IRI(cmd.Order),
+		payer := activitypub.By{Actor: by}
+		if cmd.By != "" {
+			if payer.User, err = c.user(n.DB, cmd.By); err != nil {
+				return err
+			}
+		}
+		p, err := n.Pay(c.ctx, payer, activitypub.PayOrder{Currency: cur, To: to, Amount: cmd.Amount, Memo: cmd.Memo, Order: storage.IRI(cmd.Order),
 			Hold: cmd.Hold, Dated: dated, Key: cmd.ID})
 		if err != nil {
 			return refusal(err, p)

@@ -6,8 +6,11 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"html/template"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -19,7 +22,17 @@ import (
 type joinForm struct {
 	Username, Name, Email string
 	Coop                  string            // name of the co-op that she joins, or ""
+	Agreement             *agreementCard    // that she accepts with it; nil for none
+	Dues                  string            // that its members pay; "" for none
 	Problems              map[string]string // by field
+}
+
+// agreementCard is the agreement of a co-op, to be read.
+type agreementCard struct {
+	Version int
+	Set     time.Time
+	Content template.HTML
+	Ticked  bool // the box was ticked: of this version
 }
 
 func readJoinForm(c echo.Context) joinForm {
@@ -28,8 +41,13 @@ func readJoinForm(c echo.Context) joinForm {
 
 // refuse keeps what is wrong with a form beside its field; an error that is not the visitor's is returned.
 func (f *joinForm) refuse(err error) error {
-	var invalid *activitypub.InvalidError
+	var (
+		invalid *activitypub.InvalidError
+		problem *activitypub.Problem
+	)
 	switch {
+	case errors.As(err, &problem) && problem.Code == "agreement": // it has changed while she was reading
+		f.Problems = map[string]string{"agreement": problem.Detail}
 	case errors.As(err, &invalid):
 		f.Problems = map[string]string{invalid.Field: invalid.Msg}
 	case errors.Is(err, storage.ErrConflict):
@@ -106,11 +124,18 @@ func (p *Pages) setupOpen(ctx context.Context, code string) error {
 
 // create makes a person with a password: without one she could never sign in.
 func (p *Pages) create(ctx context.Context, f joinForm, password, role string) (*storage.Actor, error) {
-	if password == "" {
-		return nil, &activitypub.InvalidError{Field: "password", Msg: "choose a password"}
+	if err := needPassword(password); err != nil {
+		return nil, err
 	}
 	_, a, err := p.Node.CreatePerson(ctx, activitypub.NewUser{Username: f.Username, Name: f.Name, Email: f.Email, Password: password, Role: role})
 	return a, err
+}
+
+func needPassword(password string) error {
+	if password == "" {
+		return &activitypub.InvalidError{Field: "password", Msg: "choose a password"}
+	}
+	return nil
 }
 
 // invite is the page behind an invitation's link.
@@ -119,10 +144,28 @@ func (p *Pages) invite(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.inviteForm(c, http.StatusOK, joinForm{Coop: coopName(coop)})
+	return p.inviteForm(c, http.StatusOK, joinForm{}, coop)
 }
 
-func (p *Pages) inviteForm(c echo.Context, status int, f joinForm) error {
+// inviteForm shows the form with what the co-op asks of its members now.
+func (p *Pages) inviteForm(c echo.Context, status int, f joinForm, coop *storage.Actor) error {
+	if f.Coop = coopName(coop); coop != nil {
+		ctx := c.Request().Context()
+		row, err := p.DB.Coop(ctx, coop.ID)
+		if err != nil {
+			return err
+		}
+		if f.Dues, err = p.Node.Dues(ctx, p.DB, row); err != nil {
+			return err
+		}
+		a, err := p.DB.Agreement(ctx, coop.ID, 0)
+		switch {
+		case err == nil:
+			f.Agreement = &agreementCard{Version: a.Version, Set: a.CreatedAt, Content: safeHTML(a.Content), Ticked: c.FormValue("agreement") == strconv.Itoa(a.Version)}
+		case !errors.Is(err, storage.ErrNotFound):
+			return err
+		}
+	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return p.render(c, status, "invite", view{Title: "You are invited", NoIndex: true, Body: f})
 }
@@ -136,32 +179,19 @@ func (p *Pages) inviteSubmit(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	f := readJoinForm(c)
-	f.Coop = coopName(coop)
-	a, err := p.create(ctx, f, c.FormValue("password"), storage.NodeUser)
+	f, password := readJoinForm(c), c.FormValue("password")
+	version, _ := strconv.Atoi(c.FormValue("agreement")) // what is no number was not ticked
+	var a *storage.Actor
+	if err = needPassword(password); err == nil {
+		a, err = p.Node.AcceptInvite(ctx, activitypub.NewUser{Username: f.Username, Name: f.Name, Email: f.Email, Password: password, Role: storage.NodeUser}, hash, version)
+	}
 	if err != nil {
 		if err := f.refuse(err); err != nil {
 			return err
 		}
-		return p.inviteForm(c, http.StatusUnprocessableEntity, f)
+		return p.inviteForm(c, http.StatusUnprocessableEntity, f, coop)
 	}
-	err = p.DB.Transaction(ctx, func(tx *storage.DB) error {
-		if _, err := tx.UseInvite(ctx, hash); err != nil {
-			return err
-		}
-		u, err := tx.UserByActor(ctx, a.ID)
-		if err != nil || coop == nil {
-			return err
-		}
-		if err := tx.AddMember(ctx, &storage.Member{UserID: u.ID, CoopID: coop.ID, Role: storage.RoleMember}); err != nil {
-			return err
-		}
-		return tx.RecordAct(ctx, &storage.Act{UserID: u.ID, ActorID: coop.ID, Kind: "member.add", Object: a.IRI})
-	})
-	if err != nil {
-		return err
-	}
-	return p.welcome(c, a, f.Coop, false)
+	return p.welcome(c, a, coopName(coop), false)
 }
 
 // invitation finds the invitation of a link, and the co-op that it leads to, if any; ErrNotFound when it cannot be used.
