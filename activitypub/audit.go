@@ -3,8 +3,6 @@ package activitypub
 import (
 	"context"
 	"encoding/json"
-	"net/http"
-	"strings"
 
 	"github.com/gowebpki/jcs"
 
@@ -113,12 +111,17 @@ func (n *Node) VerifyAudit(ctx context.Context, by By, coop *storage.Actor, fn f
 }
 
 // Exported notes in the audit log of the co-op by.Actor that its records are taken out: which ones, in words. Whoever exports calls it first, and
-// goes on when it may.
+// goes on when it may. The operator may also when the co-op is suspended.
 func (n *Node) Exported(ctx context.Context, by By, what string) error {
-	if strings.TrimSpace(what) == "" {
-		return problem(http.StatusUnprocessableEntity, "export", "say what is exported")
-	}
-	return n.inCoop(ctx, by, "export", func(tx *storage.DB, _ *storage.Coop) error {
+	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if _, err := lockCoop(ctx, tx, by.Actor); err != nil {
+			return err
+		}
+		if by.User != nil {
+			if err := n.allowed(ctx, tx, by, "export"); err != nil {
+				return err
+			}
+		}
 		return n.audit(ctx, tx, by, by.Actor, change{act: "export", subject: by.Actor.IRI, words: what})
 	})
 }

@@ -240,12 +240,15 @@ func (ledgerExportCmd) Help() string {
 
 func (cmd ledgerExportCmd) Run(c *app) error {
 	return c.withNode(func(n *activitypub.Node) error {
-		cur, _, err := c.currency(n, cmd.Currency)
+		cur, coop, err := c.currency(n, cmd.Currency)
 		if err != nil {
 			return err
 		}
 		j, err := c.journal(n.DB, cur)
 		if err != nil {
+			return err
+		}
+		if err := n.Exported(c.ctx, activitypub.By{Actor: coop}, fmt.Sprintf("the book of %s as %s", cur.Book.Code, cmd.Format)); err != nil {
 			return err
 		}
 		return j.Write(c.stdout, cmd.Format)

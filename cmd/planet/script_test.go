@@ -78,7 +78,7 @@ func TestScriptsOnPostgres(t *testing.T) {
 		return nil
 	})
 	p.Dir = ""
-	for _, name := range []string{"user", "coop", "invite_token", "post", "domain", "media", "migrate_doctor", "setuplink", "signals", "currency", "payment"} {
+	for _, name := range []string{"user", "coop", "invite_token", "post", "domain", "media", "migrate_doctor", "setuplink", "signals", "currency", "payment", "join", "agreement", "contribution"} {
 		p.Files = append(p.Files, "testdata/script/"+name+".txtar")
 	}
 	testscript.Run(t, p)
