@@ -10,6 +10,7 @@ import (
 	"image"
 	"image/png"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -119,6 +120,7 @@ func scripts(more func(*testscript.Env) error) testscript.Params {
 			"finish":  finish,
 			"picture": picture,
 			"damage":  damage,
+			"paste":   paste,
 		},
 	}
 }
@@ -318,6 +320,22 @@ func damage(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 	}
 }
+
+// paste PAGE runs the blocks of a page of docs as one session of a shell, which ends at the first command that fails.
+func paste(ts *testscript.TestScript, _ bool, args []string) {
+	text, err := docs.ReadFile(args[0])
+	ts.Check(err)
+	var session strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if command, ok := strings.CutPrefix(line, "    "); ok {
+			session.WriteString(command)
+		}
+	}
+	ts.Check(ts.Exec("sh", "-e", "-c", session.String()))
+}
+
+// docs is the directory of the documentation; scripts run elsewhere.
+var docs = os.DirFS("../../docs").(fs.ReadFileFS)
 
 // get STATUS ADDRESS [ACCEPT] asks a node.
 func get(ts *testscript.TestScript, _ bool, args []string) {
