@@ -262,6 +262,25 @@ func (db *DB) OffersOf(ctx context.Context, actor ID, all bool, p Page) ([]Offer
 	return os, translate(p.of(q).Find(&os).Error)
 }
 
+// EachOffer hands over all that an actor ever offered and asked for, deleted ones too, oldest first, so many at a time.
+func (db *DB) EachOffer(ctx context.Context, actor ID, at int, fn func(*Offer) error) error {
+	for after := ID(0); ; {
+		var os []Offer
+		if err := translate(db.q(ctx).Where("actor_id = ? AND id > ?", actor, after).Order("id").Limit(at).Find(&os).Error); err != nil {
+			return err
+		}
+		for i := range os {
+			if err := fn(&os[i]); err != nil {
+				return err
+			}
+			after = os[i].ID
+		}
+		if len(os) < at {
+			return nil
+		}
+	}
+}
+
 // Market asks for what is in the market of this node.
 type Market struct {
 	Purpose  string   // PurposeOffer or PurposeRequest; "" for both

@@ -123,6 +123,25 @@ func (db *DB) Orders(ctx context.Context, actor ID, states []string, p Page) ([]
 	return db.orders(db.q(ctx).Where("(proposer_id = ? OR responder_id = ?)", actor, actor), states, p)
 }
 
+// EachOrder hands over all orders in which an actor ever was a party, oldest first, so many at a time.
+func (db *DB) EachOrder(ctx context.Context, actor ID, at int, fn func(*Order) error) error {
+	for after := ID(0); ; {
+		var os []Order
+		if err := translate(db.q(ctx).Where("(proposer_id = ? OR responder_id = ?) AND id > ?", actor, actor, after).Order("id").Limit(at).Find(&os).Error); err != nil {
+			return err
+		}
+		for i := range os {
+			if err := fn(&os[i]); err != nil {
+				return err
+			}
+			after = os[i].ID
+		}
+		if len(os) < at {
+			return nil
+		}
+	}
+}
+
 // OrdersOfOffer lists the orders of an offer, of the states given (nil for all), newest first.
 func (db *DB) OrdersOfOffer(ctx context.Context, offer ID, states []string, p Page) ([]Order, error) {
 	return db.orders(db.q(ctx).Where("offer_id = ?", offer), states, p)
