@@ -259,6 +259,9 @@ func (n *Node) dropRoles(ctx context.Context, tx *storage.DB, by By, coop *stora
 		if err := tx.Untell(ctx, own.ID, "agreement", coop.ID); err != nil {
 			return err
 		}
+		if err := tx.RevokeTokensAs(ctx, who.ID, coop.ID); err != nil {
+			return err
+		}
 	}
 	return n.settleJoins(ctx, tx, by, coop, c) // fewer admins are fewer who have to say yes
 }

@@ -269,11 +269,18 @@ func (n *Node) ApproveJoin(ctx context.Context, by By, id storage.ID) (*JoinCase
 		if err != nil {
 			return err
 		}
-		if !fresh {
-			return problem(http.StatusConflict, "joining", "%s has approved this already: each admin counts once", by.User.Username)
-		}
 		if out, err = n.joinCase(ctx, tx, c, r); err != nil {
 			return err
+		}
+		if !fresh { // what she said before may be enough now: somebody may have been suspended
+			if err := n.settleJoin(ctx, tx, by, by.Actor, c, r); err != nil {
+				return err
+			}
+			if r.State == storage.JoinPending {
+				return problem(http.StatusConflict, "joining", "%s has approved this already: each admin counts once", by.User.Username)
+			}
+			out.Request = *r
+			return nil
 		}
 		own, err := tx.ActorByID(ctx, u.ActorID)
 		if err != nil {

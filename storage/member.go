@@ -275,3 +275,10 @@ func (db *DB) RevokeTokens(ctx context.Context, user ID) error {
 		return translate(tx.q(ctx).Model(&Token{}).Where("user_id = ? AND revoked_at IS NULL", user).Update("revoked_at", tx.Now().UTC()).Error)
 	})
 }
+
+// RevokeTokensAs ends the tokens by which a user acts as an actor.
+func (db *DB) RevokeTokensAs(ctx context.Context, user, actor ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Model(&Token{}).Where("user_id = ? AND actor_id = ? AND revoked_at IS NULL", user, actor).Update("revoked_at", tx.Now().UTC()).Error)
+	})
+}
