@@ -128,7 +128,11 @@ func TestWorkCountsWhenTheCoopHasConfirmedIt(t *testing.T) {
 	if e := h.last(); e.Act != "contribution.refuse" || e.Words != "that is no work" {
 		t.Errorf("got %+v", e)
 	}
+	mill := h.Coop(h.people["dora"], "mill")
 	f := h.did("bo", "15m", "swept")
+	if _, err := h.ConfirmContribution(ctx, mill, f.ID); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("another co-op confirms it: %v", err)
+	}
 	wantProblem(t, h.WithdrawContribution(ctx, h.as("cleo"), f.ID), "own-case")
 	h.must(h.WithdrawContribution(ctx, h.as("bo"), f.ID))
 	h.wantKept(f, storage.ContributionWithdrawn)
@@ -184,6 +188,9 @@ func TestACorrectionIsWrittenDownAnew(t *testing.T) {
 	h.wantHours("2:45")
 	_, err = h.CorrectContribution(ctx, h.as("bo"), first.ID, in)
 	wantStatus(t, err, 409, "contribution")
+	if err == nil || !strings.HasSuffix(err.Error(), "correct "+third.ID.String()) {
+		t.Errorf("got %v, want the one named that counts", err)
+	}
 	confirm(h.correct(third, "0:00")) // it was no work at all
 	h.wantHours("0:00")
 
@@ -273,20 +280,22 @@ func TestTwentyAnswersAtOnceAreOne(t *testing.T) {
 }
 
 func TestWorkOnTheWireIsAnEconomicEvent(t *testing.T) {
-	b := newBakery(t, ledger.Mutual, "bo")
+	b := newBakery(t, ledger.Mutual, "bo", "cleo")
 	ctx := t.Context()
 	bo := activitypub.By{User: b.people["bo"].User, Actor: b.coop.Actor}
 	b.must(b.GiveRole(ctx, b.coop, bo.User, storage.RoleMember))
 	p := b.pay(b.coop, b.people["bo"], "3")
-	notHers := b.pay(b.people["bo"], b.coop, "3")
+	notHers := []*storage.Payment{b.pay(b.people["bo"], b.coop, "3"), b.pay(b.coop, b.people["cleo"], "3"), b.pay(b.people["cleo"], b.people["bo"], "3")}
 	in := activitypub.NewContribution{Day: b.Now().UTC().Format(time.DateOnly), Time: "1:30", Words: "baked", Payment: p.IRI}
 	c, err := b.KeepContribution(ctx, bo, in)
 	b.must(err)
 	_, err = b.ConfirmContribution(ctx, b.coop, c.ID)
 	b.must(err)
-	in.Payment = notHers.IRI
-	_, err = b.KeepContribution(ctx, bo, in)
-	wantInvalid(t, err, "payment")
+	for _, p := range notHers {
+		in.Payment = p.IRI
+		_, err = b.KeepContribution(ctx, bo, in)
+		wantInvalid(t, err, "payment")
+	}
 	in.Payment, in.Time = "", "100m"
 	d, err := b.CorrectContribution(ctx, bo, c.ID, in)
 	b.must(err)
