@@ -485,6 +485,9 @@ func TestHowPeopleJoinIsTheCoopsAffair(t *testing.T) {
 	_, err = h.Invite(ctx, h.coop, "h", 3, nil)
 	h.must(err)
 	elsewhere := h.Coop(h.people["eva"], "mill")
+	if i, err := h.DB.InviteByCodeHash(ctx, "h"); err != nil || !errors.Is(h.RevokeInvite(ctx, elsewhere, i.ID), storage.ErrNotFound) {
+		t.Errorf("another co-op ended the invitation %+v, %v", i, err)
+	}
 	_, err = h.Join(ctx, h.people["bo"], elsewhere.Actor, activitypub.JoinDraft{Invite: "h"})
 	wantProblem(t, err, "invite")
 	for _, name := range []string{"bo", "dora"} {

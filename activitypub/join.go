@@ -387,6 +387,23 @@ func (n *Node) Invite(ctx context.Context, by By, hash string, uses int, expires
 	return i, err
 }
 
+// RevokeInvite ends an invitation to the co-op by.Actor. ErrNotFound when there is none with this id.
+func (n *Node) RevokeInvite(ctx context.Context, by By, id storage.ID) error {
+	return n.inCoop(ctx, by, "invite", func(tx *storage.DB, _ *storage.Coop) error {
+		i, err := tx.InviteByID(ctx, id)
+		if err == nil && i.CoopID != by.Actor.ID {
+			err = storage.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.RevokeInvite(ctx, id); err != nil {
+			return err
+		}
+		return n.audit(ctx, tx, by, by.Actor, change{act: "invite.revoke", subject: by.Actor.IRI, after: map[string]any{"id": id}})
+	})
+}
+
 // AcceptInvite makes a person of who was invited, and a member of the co-op that invited her, if one did; all of it or nothing. The version of the
 // agreement is the one that she has read and accepts. ErrNotFound when the invitation cannot be used; other errors as those of CreatePerson and Join.
 func (n *Node) AcceptInvite(ctx context.Context, in NewUser, hash string, agreement int) (*storage.Actor, error) {

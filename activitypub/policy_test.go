@@ -342,7 +342,7 @@ func TestAnActorEndsForEver(t *testing.T) {
 
 	second := rye.Coop(activitypub.By{User: baker.User}, "second")
 	me := activitypub.By{User: baker.User, Actor: actorNamed(t, rye, "nuria")}
-	want(t, "the last admin of a co-op leaves", status(rye.DeleteActor(t.Context(), me)), 422)
+	want(t, "the last admin of a co-op leaves", status(rye.DeleteActor(t.Context(), me)), 409)
 	must(t, rye.DeleteActor(t.Context(), second))
 	must(t, rye.DeleteActor(t.Context(), me))
 	u, err := rye.DB.UserByName(t.Context(), "nuria")

@@ -224,6 +224,12 @@ func (db *DB) InviteByCodeHash(ctx context.Context, hash string) (*Invite, error
 	return &i, translate(db.openInvite(ctx, hash).Take(&i).Error)
 }
 
+// InviteByID finds an invitation, whatever its state, or ErrNotFound.
+func (db *DB) InviteByID(ctx context.Context, id ID) (*Invite, error) {
+	var i Invite
+	return &i, translate(db.q(ctx).Where("id = ?", id).Take(&i).Error)
+}
+
 // UseInvite takes one use of an invitation, or says ErrNotFound when none is left.
 func (db *DB) UseInvite(ctx context.Context, hash string) (*Invite, error) {
 	var i Invite

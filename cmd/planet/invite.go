@@ -167,6 +167,7 @@ func (cmd inviteListCmd) Run(c *app) error {
 
 type inviteRevokeCmd struct {
 	ID string `arg:"" help:"The invitation's id, as in planet invite list."`
+	By string `placeholder:"USER" help:"Who ends it: an admin of its co-op (default: the operator)."`
 }
 
 func (inviteRevokeCmd) Help() string { return "Example: planet invite revoke 117034567890" }
@@ -176,14 +177,41 @@ func (cmd inviteRevokeCmd) Run(c *app) error {
 	if err != nil {
 		return usageError{fmt.Sprintf("%q is not an id", cmd.ID)}
 	}
-	return c.withDB(func(db *storage.DB) error {
-		err := db.RevokeInvite(c.ctx, id)
-		if errors.Is(err, storage.ErrNotFound) {
+	return c.withNode(func(n *activitypub.Node) error {
+		i, err := n.DB.InviteByID(c.ctx, id)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
 			return fmt.Errorf("there is no invitation %s", cmd.ID)
-		} else if err != nil {
+		case err != nil:
+			return err
+		case i.CoopID != 0:
+			err = c.revokeInvite(n, i, cmd.By)
+		case cmd.By != "":
+			return usageError{"--by is about an invitation to a co-op, and this one is to the node"}
+		default:
+			err = n.DB.RevokeInvite(c.ctx, id)
+		}
+		if err == nil {
+			c.say("the invitation %s is ended", cmd.ID)
+		}
+		return err
+	})
+}
+
+// revokeInvite ends an invitation to a co-op; one to a co-op that cannot act any more is the operator's to end.
+func (c *app) revokeInvite(n *activitypub.Node, i *storage.Invite, name string) error {
+	coop, err := n.DB.ActorByID(c.ctx, i.CoopID)
+	if err != nil {
+		return err
+	}
+	by := activitypub.By{Actor: coop}
+	switch {
+	case name != "":
+		if by.User, err = c.user(n.DB, name); err != nil {
 			return err
 		}
-		c.say("the invitation %s is ended", cmd.ID)
-		return nil
-	})
+	case coop.DeletedAt != nil || coop.SuspendedAt != nil:
+		return n.DB.RevokeInvite(c.ctx, i.ID)
+	}
+	return n.RevokeInvite(c.ctx, by, i.ID)
 }
