@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -396,6 +397,82 @@ func TestTwoLastAdminsWhoLeaveAtOnceLeaveOne(t *testing.T) {
 		}
 		wantStatus(t, errors.Join(errs...), 409, "last-admin")
 	}
+}
+
+// Two copies of a node share a database: what one admin decides on the one is seen on the other before anything else is decided.
+func TestTwoCopiesOfANodeDecideOneAfterTheOther(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		keys := aptest.New(t, "rye.example").Node("rye.example").Config.Keys // RSA takes its time
+		var nodes [2]*activitypub.Node
+		for i, db := range []*storage.DB{db, storagetest.Again(t, db)} {
+			client, err := activitypub.NewClient(activitypub.ClientConfig{Origin: "https://rye.example", Version: "test", Now: db.Now})
+			must(err)
+			nodes[i], err = activitypub.New(ctx, activitypub.Config{Origin: "https://rye.example", DB: db, Client: client, Keys: keys, Log: slog.New(slog.DiscardHandler)})
+			must(err)
+		}
+		bo, _, err := nodes[0].CreatePerson(ctx, activitypub.NewUser{Username: "bo"})
+		must(err)
+		for round := range 4 {
+			var admins [8]activitypub.By
+			var coop *storage.Actor
+			for i := range admins {
+				u, a, err := nodes[0].CreatePerson(ctx, activitypub.NewUser{Username: fmt.Sprintf("admin%d_%d", round, i)})
+				must(err)
+				if i == 0 {
+					coop, err = nodes[0].FoundCoop(ctx, u, activitypub.NewCoop{Username: fmt.Sprint("bakery", round), Title: "Bakery"})
+				} else {
+					err = nodes[0].GiveRole(ctx, activitypub.By{Actor: coop}, u, storage.RoleAdmin)
+				}
+				must(err)
+				admins[i] = activitypub.By{User: u, Actor: a}
+			}
+			_, err = nodes[0].SetCoop(ctx, activitypub.By{Actor: coop}, activitypub.NewSettings{Approvals: ptr(3)})
+			must(err)
+			boHerself, err := db.ActorByID(ctx, bo.ActorID)
+			must(err)
+			r, err := nodes[1].Join(ctx, activitypub.By{User: bo, Actor: boHerself}, coop, activitypub.JoinDraft{})
+			must(err)
+
+			var wg sync.WaitGroup
+			var said, left atomic.Int64
+			all := func(do func(n *activitypub.Node, by activitypub.By) error, done *atomic.Int64) {
+				for i, by := range admins {
+					wg.Go(func() {
+						var p *activitypub.Problem
+						switch err := do(nodes[i%2], by); {
+						case err == nil:
+							done.Add(1)
+						case !errors.As(err, &p) || p.Status != 409:
+							t.Errorf("%s: %v", by.User.Username, err)
+						}
+					})
+				}
+				wg.Wait()
+			}
+			all(func(n *activitypub.Node, by activitypub.By) error {
+				_, err := n.ApproveJoin(ctx, activitypub.By{User: by.User, Actor: coop}, r.ID)
+				return err
+			}, &said)
+			all(func(n *activitypub.Node, by activitypub.By) error { return n.Leave(ctx, by, coop) }, &left)
+			holders, err := db.Holders(ctx, coop.ID, storage.RoleAdmin)
+			must(err)
+			if said.Load() != 3 || left.Load() != 7 || len(holders) != 1 {
+				t.Errorf("%d approved and %d left; %d admins are there; want 3, 7 and 1", said.Load(), left.Load(), len(holders))
+			}
+			entries := 0
+			must(db.VerifyAudit(ctx, coop.ID, func(storage.AuditEntry) error { entries++; return nil }))
+			if want := 1 + 7 + 1 + 3 + 1 + 7; entries != want { // founded, admins, settings, approvals, joined, left
+				t.Errorf("the audit log has %d entries, want %d", entries, want)
+			}
+		}
+	})
 }
 
 func TestACoopKeepsAnAdminWhoCanAct(t *testing.T) {

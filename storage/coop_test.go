@@ -150,11 +150,7 @@ func TestAnAuditLogThatWasTamperedWithNamesTheEntry(t *testing.T) {
 // Two copies of a node write one log: no number is drawn twice, and none is left out.
 func TestTwoCopiesOfANodeWriteOneAuditLog(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
-		copied, err := storage.Open(t.Context(), storage.Config{DSN: db.DSN()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer copied.Close()
+		copied := storagetest.Again(t, db)
 		bakery, mill := founded(t, db, "bakery"), founded(t, db, "mill")
 		var wg sync.WaitGroup
 		for i := range 80 {
@@ -175,11 +171,7 @@ func TestTwoCopiesOfANodeWriteOneAuditLog(t *testing.T) {
 // The same with the last admins: whoever looks at the co-op's row first decides.
 func TestTwoCopiesOfANodeLeaveOneAdmin(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
-		copied, err := storage.Open(t.Context(), storage.Config{DSN: db.DSN()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer copied.Close()
+		copied := storagetest.Again(t, db)
 		for round := range 5 {
 			coop := founded(t, db, fmt.Sprint("bakery", round))
 			users := []*storage.User{person(t, db, fmt.Sprint("ana", round)), person(t, db, fmt.Sprint("bo", round))}

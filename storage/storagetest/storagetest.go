@@ -62,14 +62,26 @@ func open(t testing.TB, dsn string) *storage.DB {
 		t.Fatal(err)
 	}
 	side := openSide(t, db, dsn)
+	dsns.Store(db, dsn)
 	t.Cleanup(func() {
 		sides.Delete(db)
+		dsns.Delete(db)
 		if err := errors.Join(side.Close(), db.Close()); err != nil {
 			t.Error(err)
 		}
 	})
 	return db
 }
+
+// Again opens the database of a test a second time, as another copy of the node does.
+func Again(t testing.TB, db *storage.DB) *storage.DB {
+	t.Helper()
+	dsn, _ := dsns.Load(db)
+	return open(t, dsn.(string))
+}
+
+// dsns are where the databases are.
+var dsns sync.Map // *storage.DB to string
 
 // sides are second ways into the databases, past the node's code: to read all of one, and to break it.
 var sides sync.Map // *storage.DB to *sql.DB
