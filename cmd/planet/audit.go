@@ -55,16 +55,31 @@ func (cmd coopAuditCmd) Run(c *app) error {
 		if err != nil {
 			return err
 		}
-		lines, t := []auditLine{}, c.table("ENTRY", "TIME", "WHO", "WHAT", "ABOUT", "WORDS", "BEFORE", "AFTER")
+		lines, t := []auditLine{}, c.table("ENTRY", "TIME", "WHO", "WHAT", "ABOUT", "IN WORDS, AND WHAT CHANGED")
 		for _, e := range es {
 			lines = append(lines, auditLine{json.RawMessage(e.Text), e.Hash})
-			t.row(fmt.Sprint(e.Seq), e.Time, c.auditName(n.DB, storage.IRI(e.Who)), e.Act, c.auditName(n.DB, e.Subject), e.Words, string(e.Before), string(e.After))
+			t.row(fmt.Sprint(e.Seq), e.Time, c.auditName(n.DB, storage.IRI(e.Who)), e.Act, c.auditName(n.DB, e.Subject), told(e))
 		}
 		if cmd.JSON {
 			return c.json(lines)
 		}
 		return t.flush()
 	})
+}
+
+// told is what an entry of an audit log says beside who did what.
+func told(e activitypub.AuditEntry) string {
+	var parts []string
+	if e.Words != "" {
+		parts = append(parts, e.Words)
+	}
+	switch {
+	case e.Before != nil:
+		parts = append(parts, string(e.Before)+" became "+string(e.After))
+	case e.After != nil:
+		parts = append(parts, string(e.After))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // auditName is the name of an actor in an audit log; what is no actor, such as the operator or a currency, is named as it is.
