@@ -19,7 +19,7 @@ func TestACoopTakesItsRecordsOutAsValueFlows(t *testing.T) {
 	m.bakes("accept", done, "")
 	m.bakes("fulfil", done, "")
 	m.bakes("decline", refused, "")
-	if _, err := m.rye.KeepContribution(ctx, m.bakery, activitypub.NewContribution{Length: "1:30", Words: "kneading", Day: "2026-01-01"}); err != nil {
+	if _, err := m.rye.KeepContribution(ctx, m.bakery, activitypub.NewContribution{Time: "1:30", Words: "kneading", Day: m.Now().Format("2006-01-02")}); err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
@@ -44,7 +44,7 @@ func TestACoopTakesItsRecordsOutAsValueFlows(t *testing.T) {
 	if strings.Contains(b.String(), "/pay/") {
 		t.Error("the export tells the secret link of an order")
 	}
-	log, err := m.rye.AuditOf(ctx, m.bakery, 0, 10)
+	log, err := m.rye.AuditOf(ctx, m.bakery, m.bakery.Actor, 0, 10)
 	if err != nil || len(log) == 0 || !slices.ContainsFunc(log, func(e activitypub.AuditEntry) bool { return e.Act == "export" }) {
 		t.Errorf("the audit log says %+v, %v", log, err)
 	}
