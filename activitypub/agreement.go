@@ -47,8 +47,8 @@ func (n *Node) agreementToWire(o *storage.Order, f *storage.Offer, p parties) ma
 	return m
 }
 
-// summaryOf says in one line what an order is, for people: 2 × Sourdough loaf, 9.00 GRN.
-func summaryOf(o *storage.Order, f *storage.Offer) string {
+// SummaryOf says in one line what an order is, for people: 2 × Sourdough loaf, 9.00 GRN.
+func SummaryOf(o *storage.Order, f *storage.Offer) string {
 	s := string(o.Quantity) + " × " + f.Title
 	if f.Unit != "one" {
 		s = WithUnit(o.Quantity, f.Unit) + " " + f.Title
@@ -71,7 +71,7 @@ func (n *Node) sendAbout(ctx context.Context, tx *storage.DB, o *storage.Order, 
 
 // sendAsk sends the Offer(Agreement) of an order.
 func (n *Node) sendAsk(ctx context.Context, tx *storage.DB, o *storage.Order, f *storage.Offer, p parties) error {
-	m := map[string]any{"id": string(o.AskIRI), "type": "Offer", "object": n.agreementToWire(o, f, p), "endTime": wireTime(o.ExpiresAt), "summary": summaryOf(o, f)}
+	m := map[string]any{"id": string(o.AskIRI), "type": "Offer", "object": n.agreementToWire(o, f, p), "endTime": wireTime(o.ExpiresAt), "summary": SummaryOf(o, f)}
 	if o.Note != "" {
 		m["content"] = o.Note
 	}
@@ -622,7 +622,7 @@ func (n *Node) whisper(ctx context.Context, tx *storage.DB, from, to *storage.Ac
 // whisperOrder tells somebody whose server knows no orders how hers stands, with the link by which she moves it.
 func (n *Node) whisperOrder(ctx context.Context, tx *storage.DB, o *storage.Order, f *storage.Offer, p parties) error {
 	var text string
-	what, link := summaryOf(o, f), n.OrderLink(o)
+	what, link := SummaryOf(o, f), n.OrderLink(o)
 	switch o.State {
 	case storage.OrderAccepted:
 		text = fmt.Sprintf("Your order is accepted: %s. Look at it, and confirm or cancel it, by %s: %s", what, o.ExpiresAt.Format("2 January 2006"), link)

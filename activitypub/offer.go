@@ -54,6 +54,7 @@ type OfferDraft struct {
 	Media               []storage.ID // pictures that were uploaded, in their order; for EditOffer nil leaves them as they are
 	AutoAccept          bool         // an order that can be met is accepted at once
 	Hold                time.Duration
+	KeepStock           bool // for EditOffer: Quantity is not said; what is left stays as it is by then
 }
 
 // fill checks a draft and writes its terms into an offer. It reads the currency.
@@ -141,7 +142,7 @@ func fillQuantity(o *storage.Offer, d OfferDraft) error {
 		}
 		return count, nil
 	}
-	if d.Quantity != "" {
+	if d.Quantity != "" && !d.KeepStock {
 		stock, err := lots("quantity", d.Quantity)
 		if err != nil {
 			return err
@@ -239,6 +240,9 @@ func (n *Node) fillCurrency(ctx context.Context, o *storage.Offer, name string) 
 		return invalid("currency", "%q is no currency of this node, none of a state such as EUR, and no address of one elsewhere", name)
 	}
 	o.Currency, o.CurrencyName = storage.IRI(name), nameOfMoney(storage.IRI(name))
+	if o.CurrencyName != "" && strings.HasPrefix(name, wikidata) {
+		return n.fillCurrency(ctx, o, o.CurrencyName)
+	}
 	return nil
 }
 
@@ -338,7 +342,8 @@ func (n *Node) ownOffer(ctx context.Context, tx *storage.DB, by By, id storage.I
 	return o, err
 }
 
-// EditOffer changes the terms of an offer. What was ordered stays ordered as it was. The quantity is what is there for new orders.
+// EditOffer changes the terms of an offer, a closed one too, which stays closed. What was ordered stays ordered as it was. The quantity is what is there
+// for new orders.
 func (n *Node) EditOffer(ctx context.Context, by By, id storage.ID, d OfferDraft) (*storage.Offer, error) {
 	var o *storage.Offer
 	terms := &storage.Offer{}
@@ -349,13 +354,15 @@ func (n *Node) EditOffer(ctx context.Context, by By, id storage.ID, d OfferDraft
 		if o, err = n.ownOffer(ctx, tx, by, id); err != nil {
 			return err
 		}
+		edited := *terms
 		switch {
-		case o.State == storage.OfferClosed:
-			return problem(http.StatusConflict, "closed", "%q is closed; open it again first", o.Title)
 		case terms.Purpose != o.Purpose:
 			return invalid("request", "an offer does not become a request, nor the other way round: make a new one")
+		case d.KeepStock && o.Available != nil && terms.Per != o.Per:
+			return invalid("quantity", "it was counted by %s: say anew how much there is", WithUnit(o.Per, o.Unit))
+		case d.KeepStock:
+			edited.Stock = o.Available // under its lock: an order that was accepted meanwhile is not sold again
 		}
-		edited := *terms
 		edited.ID, edited.IRI, edited.ActorID, edited.UserID, edited.PostID, edited.URL, edited.State = o.ID, o.IRI, o.ActorID, o.UserID, o.PostID, o.URL, o.State
 		edited.Orderable, edited.Listed, edited.PublishedAt, edited.UpdatedAt = o.Orderable, o.Listed, o.PublishedAt, later(n.Now(), o.UpdatedAt)
 		if err := tx.SaveOffer(ctx, &edited, wordsOf(&edited, by.Actor)); err != nil {

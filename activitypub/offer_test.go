@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"planet/activitypub"
 	"planet/activitypub/aptest"
@@ -81,5 +82,48 @@ func TestAnOfferIsAPostEverywhereAndAListingWhereItCanBe(t *testing.T) {
 	found, err := m.oak.SearchMarket(context.Background(), activitypub.MarketQuery{Text: "sourdo GIRONÀ"})
 	if err != nil || len(found) != 1 {
 		t.Errorf("a search finds %d offers, %v", len(found), err)
+	}
+}
+
+func TestWhatIsEditedSellsNothingTwiceAndForgetsNothing(t *testing.T) {
+	m, ctx := newMarket(t), context.Background()
+	o := m.offer(activitypub.OfferDraft{Title: "Sourdough loaf", Price: "4.50", Currency: "EUR", Quantity: "5", AutoAccept: true})
+	m.order(o, "2")
+	m.Deliver()
+	again := activitypub.OfferDraft{Title: "Rye loaf", Price: "4.50", Currency: string(o.Currency), KeepStock: true}
+	edited, err := m.rye.EditOffer(ctx, m.bakery, o.ID, again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *edited.Available != 3 || *edited.Stock != 5 || edited.CurrencyName != "EUR" || edited.Money(edited.Price) != "4.50" {
+		t.Errorf("after an edit %d of %d are left, for %s %s; want 3 of 5 for 4.50 EUR", *edited.Available, *edited.Stock, edited.Money(edited.Price), edited.CurrencyName)
+	}
+	again.Minimum = "4"
+	if edited, err = m.rye.EditOffer(ctx, m.bakery, o.ID, again); err != nil || edited.State != storage.OfferSold {
+		t.Errorf("three left of what is sold by four: %s, %v; want sold", edited.State, err)
+	}
+	again.Minimum, again.Per = "", "2"
+	if _, err := m.rye.EditOffer(ctx, m.bakery, o.ID, again); err == nil {
+		t.Error("the lots were made larger, and nobody was asked how many there are")
+	}
+}
+
+func TestAnOfferThatIsOverComesBackWithAnotherDay(t *testing.T) {
+	m, ctx := newMarket(t), context.Background()
+	ends := m.rye.Now().Add(time.Hour)
+	o := m.offer(activitypub.OfferDraft{EndsAt: &ends})
+	m.Sleep(2 * time.Hour)
+	if err := m.rye.CheckOrders(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.rye.SetOffer(ctx, m.bakery, o.ID, storage.OfferOpen); err == nil {
+		t.Error("it is open again, and over")
+	}
+	ends = m.rye.Now().Add(time.Hour)
+	if _, err := m.rye.EditOffer(ctx, m.bakery, o.ID, activitypub.OfferDraft{Title: o.Title, EndsAt: &ends}); err != nil {
+		t.Fatalf("the edit that its refusal asked for: %v", err)
+	}
+	if o, err := m.rye.SetOffer(ctx, m.bakery, o.ID, storage.OfferOpen); err != nil || !o.Open(m.rye.Now()) {
+		t.Errorf("it does not come back: %+v, %v", o, err)
 	}
 }
