@@ -55,6 +55,8 @@ type cli struct {
 	Invite       inviteCmd       `cmd:"" help:"Invitations."`
 	Token        tokenCmd        `cmd:"" help:"Access tokens for apps and scripts."`
 	Post         postCmd         `cmd:"" help:"Publish posts and answer those of others: like, boost, vote, keep, pin."`
+	Offer        offerCmd        `cmd:"" help:"Offers and requests: create, list, show, edit, pause, close."`
+	Order        orderCmd        `cmd:"" help:"Orders: place, list, accept, decline, cancel, deliver, confirm."`
 	Media        mediaCmd        `cmd:"" help:"Pictures: usage, prune, list, describe."`
 	Follow       followCmd       `cmd:"" help:"Follow somebody, answer who asks to follow, or list who follows whom."`
 	Block        blockCmd        `cmd:"" help:"Whom a person or co-op wants nothing to do with."`
