@@ -18,10 +18,12 @@ func (notificationsCmd) Help() string { return "Example: planet user notificatio
 // notificationEntry is a notification as --json prints one.
 type notificationEntry struct {
 	ID     storage.ID  `json:"id"`
-	Kind   string      `json:"kind"` // mention, follow, follow_request, favourite, reblog, poll, quote, admin.report, join_request, join_approved, join_refused or agreement
+	Kind   string      `json:"kind"` // mention, follow, follow_request, favourite, reblog, poll, quote, admin.report, join_request, join_approved, join_refused, agreement, or order. and how an order stands
 	From   string      `json:"from"`
 	Post   storage.IRI `json:"post,omitempty"`
 	Report storage.ID  `json:"report,omitempty"`
+	Order  storage.ID  `json:"order,omitempty"`
+	Text   string      `json:"text,omitempty"` // of an order's news, for people
 	When   time.Time   `json:"when"`
 }
 
@@ -42,6 +44,11 @@ func (cmd notificationsCmd) Run(c *app) error {
 				return err
 			}
 			switch {
+			case n.OrderID != 0:
+				e.Order = n.OrderID
+				if e.Text, err = c.orderNews(db, &n, e.From); err != nil {
+					return err
+				}
 			case n.Kind == "admin.report":
 				e.Report = n.PostID
 			case n.PostID != 0:
@@ -60,7 +67,9 @@ func (cmd notificationsCmd) Run(c *app) error {
 		t := c.table("WHEN", "KIND", "FROM", "ABOUT")
 		for _, e := range entries {
 			about := string(e.Post)
-			if e.Report != 0 {
+			if e.Text != "" {
+				about = e.Text
+			} else if e.Report != 0 {
 				about = "report " + e.Report.String()
 			}
 			t.row(stamp(&e.When), e.Kind, e.From, about)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"planet/activitypub"
@@ -124,12 +125,12 @@ func (c *app) orderSaid(n *activitypub.Node, o *storage.Order, asJSON bool, did 
 	if asJSON {
 		return c.json(e)
 	}
-	c.say("%s %s: order %s, %s%s", did, e.Summary, e.ID, stands(o), c.queued(n.DB))
+	c.say("%s %s: order %s, %s%s", did, e.Summary, e.ID, standing(o), c.queued(n.DB))
 	return nil
 }
 
-// stands says how an order stands, for people.
-func stands(o *storage.Order) string {
+// standing says how an order stands, for people.
+func standing(o *storage.Order) string {
 	switch {
 	case o.CancelAsked:
 		return o.State + ", to be cancelled"
@@ -175,7 +176,7 @@ func (cmd orderListCmd) Run(c *app) error {
 				return err
 			}
 			entries = append(entries, e)
-			t.row(e.ID.String(), stamp(&e.Created), e.Responder, e.Proposer, e.Summary, stands(&os[i]))
+			t.row(e.ID.String(), stamp(&e.Created), e.Responder, e.Proposer, e.Summary, standing(&os[i]))
 		}
 		if cmd.JSON {
 			return c.json(entries)
@@ -210,7 +211,7 @@ func (cmd orderShowCmd) Run(c *app) error {
 			return c.json(e)
 		}
 		t := c.table("order", e.ID.String())
-		for _, row := range [][2]string{{"what", e.Summary}, {"offer", string(e.Offer)}, {"of", e.Proposer}, {"ordered by", e.Responder}, {"note", e.Note}, {"state", stands(o)},
+		for _, row := range [][2]string{{"what", e.Summary}, {"offer", string(e.Offer)}, {"of", e.Proposer}, {"ordered by", e.Responder}, {"note", e.Note}, {"state", standing(o)},
 			{"why", e.Words}, {"until", stamp(e.Expires)}, {"agreement", string(e.IRI)}, {"link", e.Link}} {
 			if row[1] != "" {
 				t.row(row[0], row[1])
@@ -365,3 +366,60 @@ func (orderDisputeCmd) Help() string {
 }
 
 func (cmd orderDisputeCmd) Run(c *app) error { return cmd.move(c, cmd.Order, "dispute", "disputes") }
+
+// orderNews says in words what somebody was told of an order, and what she can do about it while it stands so.
+func (c *app) orderNews(db *storage.DB, n *storage.Notification, from string) (string, error) {
+	o, err := db.OrderByID(c.ctx, n.OrderID)
+	if err != nil {
+		return "", err
+	}
+	f, err := db.OfferByID(c.ctx, o.OfferID)
+	if err != nil {
+		return "", err
+	}
+	ours := o.ProposerID
+	if n.FromID == ours {
+		ours = o.ResponderID
+	}
+	party, err := db.ActorByID(c.ctx, ours)
+	if err != nil {
+		return "", err
+	}
+	state := strings.TrimPrefix(n.Kind, "order.")
+	gets := (f.Purpose == storage.PurposeOffer) == (ours == o.ResponderID)
+	text, next := "", ""
+	switch what := activitypub.SummaryOf(o, f); state {
+	case storage.OrderProposed:
+		text, next = from+" ordered "+what, "accept"
+		if f.Purpose == storage.PurposeRequest {
+			text = from + " can bring " + what
+		}
+	case storage.OrderAccepted:
+		if text = from + " accepted " + what; ours == o.ProposerID {
+			text = from + " confirmed the order of " + what
+		}
+		if !gets {
+			next = "fulfil"
+		}
+	case storage.OrderFulfilled:
+		text, next = from+" delivered "+what, "confirm"
+	case storage.OrderConfirmed:
+		text = from + " has received " + what
+	case storage.OrderDisputed:
+		text = from + " says that something is wrong with " + what
+	case storage.OrderExpired:
+		text = "the time of the order of " + what + " with " + from + " is over"
+	default:
+		text = from + " " + map[string]string{storage.OrderRejected: "declined", storage.OrderCancelled: "cancelled"}[state] + " the order of " + what
+	}
+	if o.State != state { // it has gone on since
+		return text, nil
+	}
+	if o.Words != "" {
+		text += fmt.Sprintf(" (%s)", o.Words)
+	}
+	if next != "" {
+		text += fmt.Sprintf(": planet order %s %s --as %s", next, o.ID, party.Username)
+	}
+	return text, nil
+}
