@@ -365,6 +365,11 @@ func (n *Node) EditOffer(ctx context.Context, by By, id storage.ID, d OfferDraft
 		}
 		edited.ID, edited.IRI, edited.ActorID, edited.UserID, edited.PostID, edited.URL, edited.State = o.ID, o.IRI, o.ActorID, o.UserID, o.PostID, o.URL, o.State
 		edited.Orderable, edited.Listed, edited.PublishedAt, edited.UpdatedAt = o.Orderable, o.Listed, o.PublishedAt, later(n.Now(), o.UpdatedAt)
+		p, err := tx.PostByID(ctx, o.PostID)
+		if err != nil {
+			return err
+		}
+		n.wordOffer(&edited, p) // its content is what others read, and search
 		if err := tx.SaveOffer(ctx, &edited, wordsOf(&edited, by.Actor)); err != nil {
 			return err
 		}
@@ -372,10 +377,6 @@ func (n *Node) EditOffer(ctx context.Context, by By, id storage.ID, d OfferDraft
 			return err
 		}
 		if d.Media != nil {
-			p, err := tx.PostByID(ctx, o.PostID)
-			if err != nil {
-				return err
-			}
 			if err := n.setMedia(ctx, tx, p, d.Media); err != nil {
 				return err
 			}

@@ -98,6 +98,18 @@ func TestWhatIsEditedSellsNothingTwiceAndForgetsNothing(t *testing.T) {
 	if *edited.Available != 3 || *edited.Stock != 5 || edited.CurrencyName != "EUR" || edited.Money(edited.Price) != "4.50" {
 		t.Errorf("after an edit %d of %d are left, for %s %s; want 3 of 5 for 4.50 EUR", *edited.Available, *edited.Stock, edited.Money(edited.Price), edited.CurrencyName)
 	}
+	again.Text = "Baked on *Mondays*."
+	if edited, err = m.rye.EditOffer(ctx, m.bakery, o.ID, again); err != nil {
+		t.Fatal(err)
+	}
+	m.Deliver()
+	kept, err := m.rye.DB.OfferByID(ctx, o.ID)
+	if err != nil || kept.Content != edited.Content || kept.Content == "" || m.seen(o).Content == "" {
+		t.Errorf("after an edit its text is %q here and %q there, %v; want %q", kept.Content, m.seen(o).Content, err, edited.Content)
+	}
+	if found, err := m.rye.SearchMarket(ctx, activitypub.MarketQuery{Text: "mondays"}); err != nil || len(found) != 1 {
+		t.Errorf("a search for the new words finds %d offers, %v", len(found), err)
+	}
 	again.Minimum = "4"
 	if edited, err = m.rye.EditOffer(ctx, m.bakery, o.ID, again); err != nil || edited.State != storage.OfferSold {
 		t.Errorf("three left of what is sold by four: %s, %v; want sold", edited.State, err)
