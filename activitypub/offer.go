@@ -73,12 +73,13 @@ func (n *Node) fillOffer(ctx context.Context, o *storage.Offer, d OfferDraft) (e
 		d.Hold = defaultHold
 	}
 	o.HoldSeconds = int64(d.Hold / time.Second)
+	if o.Title == "" {
+		return invalid("title", "an offer needs a title")
+	}
 	if err := (&Draft{Text: o.Title + "\n" + o.Source, Language: d.Language}).check(); err != nil {
 		return err
 	}
 	switch {
-	case o.Title == "":
-		return invalid("title", "an offer needs a title")
 	case utf8.RuneCountInString(o.Title) > maxTitleRunes:
 		return invalid("title", "at most %d characters, this has %d", maxTitleRunes, utf8.RuneCountInString(o.Title))
 	case len(o.Place) > 200:
