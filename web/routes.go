@@ -17,6 +17,7 @@ import (
 var documents = []string{
 	"/inbox", "/activities/*",
 	"/users/*", // what hangs below an actor or a post; both themselves negotiate
+	"/offers/*", "/agreements/*", "/receipts/*",
 	"/actor", "/actor/*", "/ledger", "/ledger/*",
 	"/.well-known/*", "/nodeinfo/*",
 }
