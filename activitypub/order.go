@@ -154,6 +154,22 @@ func orderRuleFor(o *storage.Order, f *storage.Offer, side, act string) (*orderR
 	}
 }
 
+// OrderActs lists what one of an order's sides may do with it as it stands, in the order of the table: for pages and lists. Whether it is done
+// is decided anew when it is asked for.
+func OrderActs(o *storage.Order, f *storage.Offer, actor storage.ID) (acts []string) {
+	side := responder
+	if actor == o.ProposerID {
+		side = proposer
+	}
+	for _, r := range orderRules {
+		if r.act == actExpire || r.act == actAgree && o.Agreed || !is(f, side, r.party) || !slices.Contains(r.from, o.State) || slices.Contains(acts, r.act) {
+			continue
+		}
+		acts = append(acts, r.act)
+	}
+	return acts
+}
+
 // orderable judges whether so many lots of an offer can be ordered now, by the terms alone. The answer is a code for programs and words for the
 // one who orders, or "".
 func orderable(f *storage.Offer, lots int64, exact bool, now time.Time) (code, words string) {

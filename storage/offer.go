@@ -163,6 +163,15 @@ func (db *DB) OfferByPost(ctx context.Context, post ID) (*Offer, error) {
 	return &o, translate(db.q(ctx).Where("post_id = ? AND post_id <> 0", post).Take(&o).Error)
 }
 
+// OffersByPosts finds the offers that some posts carry, but for deleted ones.
+func (db *DB) OffersByPosts(ctx context.Context, posts []ID) ([]Offer, error) {
+	var os []Offer
+	if len(posts) == 0 {
+		return os, nil
+	}
+	return os, translate(db.q(ctx).Where("post_id IN ? AND post_id <> 0 AND deleted_at IS NULL", posts).Find(&os).Error)
+}
+
 // OwnerOfOffer finds whose an offer is by its id, deleted ones too, or ErrNotFound.
 func (db *DB) OwnerOfOffer(ctx context.Context, iri IRI) (owner IRI, err error) {
 	err = db.one(ctx, "SELECT actors.iri FROM offers JOIN actors ON actors.id = offers.actor_id WHERE offers.iri = ?", []any{iri}, &owner)
