@@ -19,6 +19,7 @@ var documents = []string{
 	"/users/*", // what hangs below an actor or a post; both themselves negotiate
 	"/offers/*", "/agreements/*", "/receipts/*",
 	"/actor", "/actor/*", "/ledger", "/ledger/*",
+	"/agreements/*", "/receipts/*",
 	"/.well-known/*", "/nodeinfo/*",
 }
 
@@ -44,6 +45,7 @@ func (s *Server) routes() *echo.Echo {
 	for _, at := range []string{"/users/:name/statuses/:id", "/@:name/:id", "/%40:name/:id"} {
 		e.Match(read, at, s.negotiate(s.pages.Post))
 	}
+	e.Match(read, "/offers/:id", s.offer)
 	e.Match(read, "/currencies/*", s.currency)
 	e.Match(read, "/media/:name", s.media)
 	e.Match(read, "/media/remote/:mac/:address", s.remoteMedia)
@@ -81,6 +83,24 @@ func (s *Server) negotiate(page echo.HandlerFunc) echo.HandlerFunc {
 		s.Node.Handler().ServeHTTP(c.Response(), r)
 		return nil
 	}
+}
+
+// offer answers with an offer's document, and sends a browser to the page of its Note.
+func (s *Server) offer(c echo.Context) error {
+	c.Response().Header().Set("Vary", "Accept, Signature")
+	id := c.Param("id")
+	if !ids.MatchString(id) {
+		return echo.ErrNotFound
+	}
+	if activitypub.WantsActivity(accept(c.Request())) {
+		s.Node.Handler().ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
+	page, err := s.Node.OfferPage(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, page)
 }
 
 // currency answers with the page of a currency, its document, or a part of its log.

@@ -72,7 +72,7 @@ func New(c Config) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"home", "about", "profile", "post", "tag", "currency", "interact", "continue", "setup", "invite", "welcome", "error"} {
+	for _, name := range []string{"home", "about", "profile", "post", "offer", "pay", "tag", "currency", "interact", "continue", "setup", "invite", "welcome", "error"} {
 		t, err := parts.Clone()
 		if err != nil {
 			return nil, err
@@ -97,6 +97,7 @@ func (p *Pages) Register(e *echo.Echo) {
 		{"/authorize_interaction", p.interact},
 		{"/setup/:code", p.setup},
 		{"/invite/:code", p.invite},
+		{"/pay/:code", p.pay},
 		{"/static/:name", p.static},
 		{"/favicon.ico", p.favicon},
 		{"/robots.txt", p.robots},
@@ -106,6 +107,7 @@ func (p *Pages) Register(e *echo.Echo) {
 	e.POST("/interact", p.continueElsewhere, p.ownForm)
 	e.POST("/setup/:code", p.setupSubmit, p.ownForm)
 	e.POST("/invite/:code", p.inviteSubmit, p.ownForm)
+	e.POST("/pay/:code", p.paySubmit, p.ownForm)
 }
 
 // maxForm bounds a form in bytes.
@@ -266,5 +268,5 @@ func (p *Pages) serveAsset(c echo.Context, name string) error {
 // robots keeps crawlers from what is no page to read.
 func (p *Pages) robots(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=86400")
-	return c.String(http.StatusOK, "User-agent: *\nDisallow: /authorize_interaction\nDisallow: /interact\nDisallow: /setup/\nDisallow: /invite/\n")
+	return c.String(http.StatusOK, "User-agent: *\nDisallow: /authorize_interaction\nDisallow: /interact\nDisallow: /setup/\nDisallow: /invite/\nDisallow: /pay/\n")
 }

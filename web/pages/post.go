@@ -36,6 +36,7 @@ type postCard struct {
 	Answers string               // host or page of the post that it answers, when that is not shown beside it
 	Boosted *profileCard         // who shares it here, when that is why it is listed
 	Pinned  bool
+	Offer   *offerCard // that it carries
 	Poll    *storage.Poll
 	Closed  bool // the poll is over
 	Quoted  *postCard
@@ -52,6 +53,12 @@ type picture struct {
 // pictureTypes are what pages show of other servers; a drawing (SVG) is a document that can do things, and stays a link.
 var pictureTypes = []string{"image/jpeg", "image/jpg", "image/png", "image/gif", "image/webp", "image/avif"}
 
+// picture is an attachment as a page shows it, if it is one.
+func (p *Pages) picture(a storage.Attachment) (picture, bool) {
+	shown := p.Node.MediaURL(a.URL)
+	return picture{a, shown, a.URL}, a.Rel == "" && shown != "" && slices.Contains(pictureTypes, a.MediaType)
+}
+
 func (p *Pages) postCard(post storage.Post, author *storage.Actor) postCard {
 	card := postCard{Post: post, Author: p.profileCard(author), Content: safeHTML(post.Content), Away: !author.Local()}
 	if author.Local() {
@@ -60,10 +67,9 @@ func (p *Pages) postCard(post storage.Post, author *storage.Actor) postCard {
 		card.Page = webAddress(string(post.IRI))
 	}
 	for _, a := range post.Attachments {
-		switch {
-		case slices.Contains(pictureTypes, a.MediaType) && p.Node.MediaURL(a.URL) != "":
-			card.Images = append(card.Images, picture{a, p.Node.MediaURL(a.URL), a.URL})
-		case webAddress(a.URL) != "":
+		if i, ok := p.picture(a); ok {
+			card.Images = append(card.Images, i)
+		} else if a.Rel == "" && webAddress(a.URL) != "" { // the link to an offer is for programs; people get addOffers
 			card.Files = append(card.Files, a)
 		}
 	}
@@ -126,7 +132,13 @@ func (p *Pages) postCards(ctx context.Context, posts []storage.Post) ([]postCard
 		}
 		cards = append(cards, card)
 	}
-	return cards, nil
+	var all []*postCard
+	for i := range cards {
+		if all = append(all, &cards[i]); cards[i].Quoted != nil {
+			all = append(all, cards[i].Quoted)
+		}
+	}
+	return cards, p.addOffers(ctx, all...)
 }
 
 // shared finds the posts that boosts among these share, as far as visitors may see them.
@@ -239,6 +251,9 @@ func (p *Pages) Post(c echo.Context) error {
 	if err := p.addPoll(ctx, &body.Post); err != nil {
 		return err
 	}
+	if err := p.addOffers(ctx, &body.Post); err != nil {
+		return err
+	}
 	if body.Likes, err = p.DB.CountLikes(ctx, post.ID); err != nil {
 		return err
 	}
@@ -267,6 +282,9 @@ func (p *Pages) Post(c echo.Context) error {
 		NoIndex: !author.Indexable || post.Visibility != storage.Public, Body: body}
 	if len(body.Post.Images) > 0 && !post.Sensitive {
 		v.Image = body.Post.Images[0].Shown
+	}
+	if body.Post.Offer != nil {
+		return p.offer(c, body, v)
 	}
 	return p.render(c, http.StatusOK, "post", v)
 }
