@@ -315,8 +315,9 @@ func (n *Node) departed(ctx context.Context, actor storage.IRI, err error) (*sto
 func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity) (facts, error) {
 	f := facts{signer: signer.IRI, act: act}
 	if act.inner != nil {
-		if f.object = economicKind(act.inner); f.object == "" {
-			f.object = act.inner.kind(func(t string) bool { return isNoteType(t) || isActorType(t) })
+		f.object = act.inner.kind(func(t string) bool { return isNoteType(t) || isActorType(t) })
+		if kind := economicKind(act.inner); kind != "" && !isNoteType(f.object) && !isActorType(f.object) { // a Note that is a Proposal, too, is a post
+			f.object = kind
 		}
 	} else if act.Object == act.Actor {
 		f.object = signer.Type

@@ -118,6 +118,7 @@ func box(lat, lon, km float64) *storage.Near {
 
 // offerFromWire reads a Proposal of another server: of FEP-0837, of Mitra, and in the older words of Bonfire. The author was checked before.
 func (n *Node) offerFromWire(o object, raw []byte, author *storage.Actor) (*storage.Offer, error) {
+	o = terms(o)
 	id := storage.IRI(o.str("id"))
 	if n.usable(id) == "" || !sameOrigin(string(id), string(author.IRI)) {
 		return nil, problem(400, "object", "the proposal's id is not usable")
@@ -139,16 +140,17 @@ func (n *Node) offerFromWire(o object, raw []byte, author *storage.Actor) (*stor
 	}
 	primary, reciprocal := intentsOf(o)
 	f.Purpose = purposeOf(o, primary)
+	f.Orderable = purposeIn(o) != "" && primary.id() == id+"#primary" && (reciprocal == nil || reciprocal.id() == id+"#reciprocal")
+	if reciprocal != nil {
+		readPrice(f, reciprocal)
+	}
 	if primary != nil {
 		if err := readPrimary(f, o, primary); err != nil {
 			return nil, err
 		}
 	}
-	if reciprocal != nil {
-		readPrice(f, reciprocal)
-	}
-	f.Orderable = economicKind(o) == "Proposal" && primary.id() == id+"#primary" && (reciprocal == nil || reciprocal.id() == id+"#reciprocal")
 	n.readOffered(f, o)
+	f.Listed = isForAll(o)
 	return f, nil
 }
 
@@ -159,8 +161,9 @@ func intentsOf(o object) (primary, reciprocal object) {
 		return o, nil
 	}
 	for _, p := range o.children("publishes") {
+		p = terms(p)
 		intent := p
-		if inner := p.child("publishes"); inner != nil { // Bonfire's ProposedIntent
+		if inner := terms(p.child("publishes")); inner != nil { // Bonfire's ProposedIntent
 			intent = inner
 		}
 		switch {
@@ -170,19 +173,31 @@ func intentsOf(o object) (primary, reciprocal object) {
 			primary = intent
 		}
 	}
-	if r := o.child("reciprocal"); r != nil {
+	if r := terms(o.child("reciprocal")); r != nil {
 		reciprocal = r
 	}
 	return primary, reciprocal
 }
 
+// purposeIn is what a proposal says of itself, offer or request; "" when it does not, and is none of FEP-0837.
+func purposeIn(o object) string {
+	switch purpose := localName(string(o.iri("purpose"))); purpose {
+	case storage.PurposeOffer, storage.PurposeRequest:
+		return purpose
+	}
+	return ""
+}
+
+// isForAll reports whether a proposal is addressed to everyone, or to nobody in particular.
+func isForAll(o object) bool {
+	to := o.audience()
+	return len(to) == 0 || slices.ContainsFunc(to, isPublic)
+}
+
 // purposeOf says whether a proposal offers or asks; one without a word of it is judged by who provides.
 func purposeOf(o, primary object) string {
-	switch localName(string(o.iri("purpose"))) {
-	case storage.PurposeOffer:
-		return storage.PurposeOffer
-	case storage.PurposeRequest:
-		return storage.PurposeRequest
+	if purpose := purposeIn(o); purpose != "" {
+		return purpose
 	}
 	kind := o.kind(nil)
 	if localName(kind) == "Need" || primary["receiver"] != nil && primary["provider"] == nil {
@@ -201,23 +216,42 @@ func readPrimary(f *storage.Offer, o, primary object) error {
 		name, _ := primary.text("name")
 		f.Title = clip(strings.Join(strings.Fields(plainText(name)), " "), 500)
 	}
-	one, bad := measureFromWire(primary.child("resourceQuantity"))
-	left, badLeft := measureFromWire(primary.child("availableQuantity"))
-	least, badLeast := measureFromWire(primary.child("minimumQuantity"))
+	quantity := func(key string) (measure, bool) {
+		if c := primary.child(key); c != nil {
+			return measureFromWire(c)
+		}
+		return measureFromWire(o.child(key)) // some say it of the proposal
+	}
+	named := primary.child("resourceQuantity")
+	if named == nil {
+		named = primary.child("effortQuantity") // of work, in Bonfire's words
+	}
+	one, bad := measureFromWire(named)
+	left, badLeft := quantity("availableQuantity")
+	least, badLeast := quantity("minimumQuantity")
 	if bad || badLeft || badLeast {
 		return problem(400, "quantity", "a quantity of the proposal is not a decimal number")
 	}
 	for _, m := range []measure{left, least} {
-		if m.Unit != "" && one.Unit != "" && m.Unit != one.Unit {
+		if one.Unit == "" {
+			one.Unit = m.Unit
+		} else if m.Unit != "" && m.Unit != one.Unit {
 			return problem(400, "unit", "the quantities of the proposal are in %s and in %s", one.Unit, m.Unit)
 		}
 	}
 	if one.Unit != "" {
 		f.Unit = one.Unit
 	}
-	if f.UnitBased = o.boolean("unitBased"); one.Value.Positive() {
+	f.UnitBased = o.boolean("unitBased")
+	switch {
+	case one.Value.Positive():
 		f.Per = one.Value
+	case named == nil && !f.UnitBased && left.Value.Positive(): // nothing is said of one: what is there is one
+		f.Per = left.Value
+	case named != nil && f.Pricing != storage.PricePriced: // a quantity without a number is any (FEP-0837)
+		f.UnitBased = true
 	}
+	f.Orderable = f.Orderable && named != nil && !one.Edited
 	if left.Value != "" {
 		lots, _ := left.Value.In(f.Per)
 		f.Stock, f.Available = &lots, &lots
@@ -238,7 +272,8 @@ func readPrimary(f *storage.Offer, o, primary object) error {
 // readPrice reads what a proposal of another server wants in return.
 func readPrice(f *storage.Offer, reciprocal object) {
 	price, bad := measureFromWire(reciprocal.child("resourceQuantity"))
-	f.Currency = storage.IRI(clip(string(reciprocal.iri("resourceConformsTo")), 2048))
+	f.Currency = moneyOf(storage.IRI(clip(string(reciprocal.iri("resourceConformsTo")), 2048)))
+	f.Orderable = f.Orderable && !price.Edited && price.Unit == "one" // any other unit would have to be repeated
 	if f.CurrencyName = nameOfMoney(f.Currency); f.CurrencyName == "" && price.Unit != "one" {
 		f.CurrencyName = clip(price.Unit, 12) // some write the currency there
 	}
@@ -255,11 +290,14 @@ func (n *Node) readOffered(f *storage.Offer, o object) {
 	if t, ok := o.time("updated"); ok && t.Before(f.UpdatedAt) {
 		f.UpdatedAt = t
 	}
-	for _, key := range []string{"endTime", "hasEnd", "expires", "validThrough"} {
+	for _, key := range []string{"endTime", "hasEnd", "expires", "validThrough", "due"} {
 		if t, ok := o.time(key); ok {
 			f.EndsAt = &t
 			break
 		}
+	}
+	if o.boolean("finished") && f.State == storage.OfferOpen {
+		f.State = storage.OfferClosed
 	}
 	place := o.child("location")
 	if place == nil {
@@ -300,7 +338,7 @@ func (n *Node) listingFromNote(p *storage.Post, o object) *storage.Offer {
 		return nil
 	}
 	f := &storage.Offer{IRI: p.IRI, ActorID: p.ActorID, PostID: p.ID, Purpose: storage.PurposeOffer, Category: storage.Goods, Pricing: storage.PriceGift, State: storage.OfferOpen,
-		Unit: "one", Per: "1", Minimum: 1, Raw: p.Raw, URL: p.URL, Language: p.Language, Content: p.Content, Tags: p.Tags, PublishedAt: p.PublishedAt, UpdatedAt: n.Now().UTC()}
+		Unit: "one", Per: "1", Minimum: 1, Listed: true, Raw: p.Raw, URL: p.URL, Language: p.Language, Content: p.Content, Tags: p.Tags, PublishedAt: p.PublishedAt, UpdatedAt: n.Now().UTC()}
 	f.Title = clip(strings.Join(strings.Fields(plainText(data.str("name"))), " "), 500)
 	if description := data.str("description"); description != "" {
 		f.Content, _ = n.render(clip(description, maxContent), nil)
@@ -352,7 +390,8 @@ func (n *Node) keepOffer(ctx context.Context, tx *storage.DB, f *storage.Offer, 
 	if err != nil {
 		return err
 	}
-	f.Listed = listed
+	open := f.Listed
+	f.Listed = open && listed
 	if f.EndsAt != nil && !f.EndsAt.After(n.Now()) && f.State == storage.OfferOpen {
 		f.State = storage.OfferClosed
 	}
@@ -372,7 +411,7 @@ func (n *Node) keepOffer(ctx context.Context, tx *storage.DB, f *storage.Offer, 
 	if err != nil || old.ActorID != author.ID || old.DeletedAt != nil || f.UpdatedAt.Before(old.UpdatedAt) {
 		return err
 	}
-	f.ID, f.Listed = old.ID, f.Listed || old.Listed
+	f.ID, f.Listed = old.ID, open && (listed || old.Listed)
 	if f.PostID == 0 {
 		f.PostID = old.PostID
 	}
@@ -410,7 +449,16 @@ func (n *Node) noticeOffer(ctx context.Context, tx *storage.DB, a *arrival) erro
 	if p.Visibility != storage.Public && p.Visibility != storage.Unlisted {
 		return nil
 	}
-	if f := n.listingFromNote(p, parseObject(p.Raw)); f != nil {
+	o := terms(parseObject(p.Raw))
+	f := n.listingFromNote(p, o)
+	if f == nil && purposeIn(o) != "" && o.child("publishes") != nil { // a Note that is a proposal itself (FEP-0837)
+		var bad error
+		if f, bad = n.offerFromWire(o, p.Raw, a.author); bad != nil {
+			return nil // it is a post all the same
+		}
+		f.PostID = p.ID
+	}
+	if f != nil {
 		if p.EditedAt != nil {
 			f.UpdatedAt = *p.EditedAt
 		}

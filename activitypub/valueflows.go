@@ -2,7 +2,9 @@ package activitypub
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"planet/storage"
@@ -56,6 +58,26 @@ func economicKind(o object) string {
 	return ""
 }
 
+// termPrefixes are what servers write before the terms of ValueFlows and of OM2 whose context does not spare them that.
+var termPrefixes = []string{"vf:", "om2:", "ValueFlows:", valueFlows, "https://w3id.org/valueflows#", "http://www.ontology-of-units-of-measure.org/resource/om-2/"}
+
+// terms gives the properties of an object of ValueFlows their plain names: vf:publishes is publishes.
+func terms(o object) object {
+	out := o
+	for key, value := range o {
+		if !slices.ContainsFunc(termPrefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
+			continue
+		}
+		if len(out) == len(o) {
+			out = maps.Clone(o)
+		}
+		if name := localName(key); o[name] == nil {
+			out[name] = value
+		}
+	}
+	return out
+}
+
 // proposalTypes are what is read as an offer: an Intent alone is Bonfire's.
 var proposalTypes = []string{"Proposal", "Intent"}
 
@@ -63,25 +85,32 @@ func isProposal(t string) bool { return slices.Contains(proposalTypes, t) }
 
 // measure is a quantity as it is written: a unit, and a number, which is "" for any amount.
 type measure struct {
-	Unit  string
-	Value storage.Decimal
-	Scale int // digits that were written after the point
+	Unit   string
+	Value  storage.Decimal
+	Scale  int  // digits that were written after the point
+	Edited bool // the unit or the number is written in another way: nobody can order by repeating it
 }
 
 // measureFromWire reads a quantity: the number is a string (FEP-0837) or, as some write it, a number. bad: there is one that cannot be understood.
 func measureFromWire(o object) (m measure, bad bool) {
-	if o == nil {
+	if o = terms(o); o == nil {
 		return m, false
 	}
-	if m.Unit = o.str("hasUnit"); m.Unit == "" {
-		unit := o.child("hasUnit")
+	written := o.str("hasUnit")
+	if m.Unit = localName(written); written == "" {
+		unit := terms(o.child("hasUnit"))
 		for _, key := range []string{"omUnitIdentifier", "label", "symbol", "id"} {
-			if m.Unit = unit.str(key); m.Unit != "" {
+			if written = unit.str(key); written != "" {
 				break
 			}
 		}
+		if known, ok := unitOf(localName(written)); ok && written != "" {
+			m.Unit, m.Edited = known, true
+		}
 	}
-	m.Unit = clip(localName(m.Unit), 40)
+	if m.Unit = clip(m.Unit, 40); m.Unit != written {
+		m.Edited = true
+	}
 	text, isString := stringOf(o["hasNumericalValue"])
 	if !isString {
 		var number json.Number
@@ -95,6 +124,11 @@ func measureFromWire(o object) (m measure, bad bool) {
 	}
 	var ok bool
 	m.Value, ok = storage.ParseDecimal(text)
+	if f, err := strconv.ParseFloat(text, 64); !ok && !isString && err == nil && f >= 0 { // as a computer counts: 0.30000000000000004, or 5e-1
+		m.Edited = true
+		m.Value, ok = storage.ParseDecimal(strconv.FormatFloat(f, 'f', 6, 64))
+		text = string(m.Value)
+	}
 	if _, fraction, _ := strings.Cut(text, "."); ok {
 		m.Scale = len(fraction)
 	}
@@ -135,7 +169,20 @@ var moneyNames = map[string]string{
 	"CAD": "Q1104069", "AUD": "Q259502", "NZD": "Q1472704", "JPY": "Q8146", "BRL": "Q173117", "MXN": "Q4730", "ARS": "Q199578", "INR": "Q80524",
 }
 
-const wikidata = "https://www.wikidata.org/wiki/"
+const (
+	wikidata = "https://www.wikidata.org/wiki/"
+	iso4217  = "urn:iso:std:iso:4217:" // as some name the same
+)
+
+// moneyOf is the id by which this node knows a currency: some name those of states by their code in ISO 4217.
+func moneyOf(iri storage.IRI) storage.IRI {
+	if code, ok := strings.CutPrefix(string(iri), iso4217); ok {
+		if item, ok := moneyNames[strings.ToUpper(code)]; ok {
+			return wikidata + storage.IRI(item)
+		}
+	}
+	return iri
+}
 
 // nameOfMoney is what people call a currency, as far as its id tells: GRN of …/currencies/grn, EUR of Wikidata's Q4916. "" when it does not.
 func nameOfMoney(iri storage.IRI) string {
@@ -146,6 +193,9 @@ func nameOfMoney(iri storage.IRI) string {
 			}
 		}
 		return ""
+	}
+	if strings.HasPrefix(string(iri), "caip:19:monero:") {
+		return "piconero" // CAIP-19 counts in the smallest unit
 	}
 	if _, code, ok := strings.Cut(string(iri), "/currencies/"); ok && code != "" && len(code) <= 12 && !strings.Contains(code, "/") {
 		return strings.ToUpper(code)
