@@ -54,10 +54,15 @@ func (n *Node) actorToWire(ctx context.Context, db *storage.DB, a *storage.Actor
 		"inbox": a.Inbox, "outbox": a.Outbox, "followers": a.Followers, "following": a.Following, "featured": a.Featured, "liked": a.Liked,
 		"endpoints":                 map[string]any{"sharedInbox": a.SharedInbox},
 		"manuallyApprovesFollowers": a.Locked, "discoverable": a.Discoverable, "indexable": a.Indexable,
-		"generator": map[string]any{"type": "Application", "id": n.Origin + "/actor", "implements": []any{
-			map[string]any{"href": "https://datatracker.ietf.org/doc/html/rfc9421", "name": "RFC-9421: HTTP Message Signatures"},
-			map[string]any{"href": "https://w3id.org/fep/8b32", "name": "FEP-8b32: Object Integrity Proofs"}}},
 	}
+	able := []any{
+		map[string]any{"type": "Link", "href": "https://datatracker.ietf.org/doc/html/rfc9421", "name": "RFC-9421: HTTP Message Signatures"},
+		map[string]any{"type": "Link", "href": "https://w3id.org/fep/8b32", "name": "FEP-8b32: Object Integrity Proofs"},
+	}
+	if a.Type == storage.Person || a.Type == storage.Organization { // who can offer and order
+		able = append(able, map[string]any{"type": "Link", "href": "https://w3id.org/fep/0837", "name": "FEP-0837: Federated Marketplace"})
+	}
+	m["generator"] = map[string]any{"type": "Application", "id": n.Origin + "/actor", "implements": able}
 	for _, k := range keys {
 		switch k.Kind {
 		case storage.KeyRSA:
