@@ -189,7 +189,8 @@ type ask struct {
 
 // readAsk finds what an Offer(Agreement) wants of whom; nil when that is nothing of this node.
 func (n *Node) readAsk(ctx context.Context, act *Activity) (*ask, error) {
-	goods := act.inner.child("stipulates")
+	agreement := terms(act.inner)
+	goods := agreement.flow("stipulates")
 	iri, fragment, _ := strings.Cut(string(goods.iri("satisfies")), "#")
 	if !n.isOurs(storage.IRI(iri)) {
 		return nil, nil
@@ -209,7 +210,7 @@ func (n *Node) readAsk(ctx context.Context, act *Activity) (*ask, error) {
 	if a.goods, bad = measureFromWire(goods.child("resourceQuantity")); bad {
 		a.whole = false
 	}
-	if money := act.inner.child("stipulatesReciprocal"); money != nil {
+	if money := agreement.flow("stipulatesReciprocal"); money != nil {
 		m, bad := measureFromWire(money.child("resourceQuantity"))
 		a.money = &m
 		a.whole = a.whole && !bad && money.iri("satisfies") == f.IRI+"#reciprocal"
@@ -562,6 +563,7 @@ func mirror(o *storage.Order, name string) {
 // agreed checks that an Agreement is the one that was asked for, whole and unchanged (FEP-0837), and takes down its id.
 func (n *Node) agreed(ctx context.Context, tx *storage.DB, result object, o *storage.Order, f *storage.Offer, author *storage.Actor) error {
 	refuse := func(why string) error { return problem(http.StatusForbidden, "agreement", "the agreement %s", why) }
+	result = terms(result)
 	id := storage.IRI(result.str("id"))
 	switch {
 	case result == nil:
@@ -583,7 +585,7 @@ func (n *Node) agreed(ctx context.Context, tx *storage.DB, result object, o *sto
 		if name == "reciprocal" {
 			property = "stipulatesReciprocal"
 		}
-		c := result.child(property)
+		c := result.flow(property)
 		m, bad := measureFromWire(c.child("resourceQuantity"))
 		return !bad && c.id() == id+storage.IRI("#"+name) && c.iri("satisfies") == f.IRI+storage.IRI("#"+name) && m.Value == want && m.Unit == unit
 	}

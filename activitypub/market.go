@@ -163,7 +163,7 @@ func intentsOf(o object) (primary, reciprocal object) {
 	for _, p := range o.children("publishes") {
 		p = terms(p)
 		intent := p
-		if inner := terms(p.child("publishes")); inner != nil { // Bonfire's ProposedIntent
+		if inner := p.flow("publishes"); inner != nil { // Bonfire's ProposedIntent
 			intent = inner
 		}
 		switch {
@@ -173,7 +173,7 @@ func intentsOf(o object) (primary, reciprocal object) {
 			primary = intent
 		}
 	}
-	if r := terms(o.child("reciprocal")); r != nil {
+	if r := o.flow("reciprocal"); r != nil {
 		reciprocal = r
 	}
 	return primary, reciprocal

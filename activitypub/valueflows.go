@@ -61,22 +61,35 @@ func economicKind(o object) string {
 // termPrefixes are what servers write before the terms of ValueFlows and of OM2 whose context does not spare them that.
 var termPrefixes = []string{"vf:", "om2:", "ValueFlows:", valueFlows, "https://w3id.org/valueflows#", "http://www.ontology-of-units-of-measure.org/resource/om-2/"}
 
-// terms gives the properties of an object of ValueFlows their plain names: vf:publishes is publishes.
+// terms gives the properties of an object of ValueFlows their plain names and values: vf:publishes is publishes, and {"@value": "2"} is "2". Fedify
+// writes whole addresses inside of an activity, whose own context has no terms of ValueFlows.
 func terms(o object) object {
-	out := o
+	out, changed := o, false
+	put := func(key string, value json.RawMessage) {
+		if !changed {
+			out, changed = maps.Clone(o), true
+		}
+		out[key] = value
+	}
 	for key, value := range o {
-		if !slices.ContainsFunc(termPrefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
+		name := key
+		if slices.ContainsFunc(termPrefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
+			name = localName(key)
+		}
+		if len(value) > 0 && value[0] == '{' && parseObject(value)["@value"] != nil {
+			value = parseObject(value)["@value"]
+		} else if name == key {
 			continue
 		}
-		if len(out) == len(o) {
-			out = maps.Clone(o)
-		}
-		if name := localName(key); o[name] == nil {
-			out[name] = value
+		if name == key || o[name] == nil {
+			put(name, value)
 		}
 	}
 	return out
 }
+
+// flow reads an embedded object of ValueFlows in plain terms.
+func (o object) flow(key string) object { return terms(o.child(key)) }
 
 // proposalTypes are what is read as an offer: an Intent alone is Bonfire's.
 var proposalTypes = []string{"Proposal", "Intent"}
@@ -98,7 +111,7 @@ func measureFromWire(o object) (m measure, bad bool) {
 	}
 	written := o.str("hasUnit")
 	if m.Unit = localName(written); written == "" {
-		unit := terms(o.child("hasUnit"))
+		unit := o.flow("hasUnit")
 		for _, key := range []string{"omUnitIdentifier", "label", "symbol", "id"} {
 			if written = unit.str(key); written != "" {
 				break

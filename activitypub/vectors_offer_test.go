@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"planet/activitypub"
+	"planet/activitypub/aptest"
 	"planet/storage"
 )
 
@@ -214,4 +216,77 @@ func TestAnOfferWithinANoteIsReadWhereItIs(t *testing.T) {
 	if post := p.kept(str(child(doc, "object"), "id")); words(post.Content) != "Desklamp,15CAD" {
 		t.Errorf("the post says %q", post.Content)
 	}
+}
+
+// inWholeAddresses writes an Agreement as Fedify does inside of an activity: the terms of ValueFlows are addresses, and values have types.
+func inWholeAddresses(doc dict) dict {
+	const vf, om2 = "https://w3id.org/valueflows/ont/vf#", "http://www.ontology-of-units-of-measure.org/resource/om-2/"
+	out := dict{}
+	for key, value := range doc {
+		switch key {
+		case "type":
+			out[key] = vf + value.(string)
+		case "stipulates", "stipulatesReciprocal", "resourceQuantity":
+			out[vf+key] = inWholeAddresses(value.(dict))
+		case "satisfies":
+			out[vf+key] = dict{"id": value}
+		case "hasUnit":
+			out[om2+key], out["type"] = value, om2+"Measure"
+		case "hasNumericalValue":
+			out[om2+key] = dict{"@value": value, "type": "xsd:decimal"}
+		default:
+			out[key] = value
+		}
+	}
+	return out
+}
+
+// agreementOf is an Agreement as others write it.
+func agreementOf(proposal, quantity, unit, amount string) dict {
+	commit := func(name, unit, value string) dict {
+		return dict{"type": "Commitment", "satisfies": proposal + "#" + name, "resourceQuantity": dict{"hasUnit": unit, "hasNumericalValue": value}}
+	}
+	return dict{"type": "Agreement", "stipulates": commit("primary", unit, quantity), "stipulatesReciprocal": commit("reciprocal", "one", amount)}
+}
+
+func TestAnOrderInWholeAddressesIsTaken(t *testing.T) {
+	net := aptest.New(t, "rye.example")
+	rye := net.Node("rye.example")
+	ana := rye.Person("ana")
+	f, err := rye.PublishOffer(t.Context(), ana, activitypub.OfferDraft{Title: "Bread", Unit: "kg", Price: "4.50", Currency: "EUR", AutoAccept: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fay := aptest.NewPeer("https://fedify.example", "fay", 3, false)
+	fay.Now = net.Now
+	net.Serve("fedify.example", fay)
+	offer := fay.Activity("Offer", "1", inWholeAddresses(agreementOf(string(f.IRI), "3", "kilogram", "13.50")))
+	if got, body := post(t, net, fay.Request(ryeInbox, offer)); got != 202 {
+		t.Fatalf("the Offer was answered %d %s", got, body)
+	}
+	net.Deliver()
+	if accept := last(t, fay, "Accept"); accept["object"] != offer["id"] {
+		t.Errorf("accepted is %v", accept["object"])
+	}
+	if o, err := rye.DB.OrderByAsk(t.Context(), storage.IRI(str(offer, "id"))); err != nil || o.Quantity != "3" || o.Amount != "13.5" || o.State != storage.OrderAccepted {
+		t.Errorf("the order is %+v, %v", o, err)
+	}
+}
+
+func TestAnAgreementInWholeAddressesIsUnderstood(t *testing.T) {
+	p := newPlay(t, "", readVector(t, "testdata/vectors/good_object_proposal_full.json"), map[string]dict{})
+	f := p.offered()
+	placed, err := p.rye.PlaceOrder(t.Context(), p.baker, activitypub.OrderDraft{Offer: f, Quantity: "37.5"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.net.Deliver()
+	author, id := str(p.doc, "attributedTo"), "https://stall.example/agreements/3"
+	final := agreementOf(str(p.doc, "id"), "37.5", "kilogram", "10.50")
+	final["id"], final["attributedTo"] = id, author
+	child(final, "stipulates")["id"], child(final, "stipulatesReciprocal")["id"] = id+"#primary", id+"#reciprocal"
+	accept := p.does(author, "Accept", string(placed.AskIRI))
+	accept["result"] = inWholeAddresses(final)
+	p.take(author, accept)
+	wantOrder(t, p.rye, placed, storage.OrderAccepted, id)
 }

@@ -46,6 +46,7 @@ const state = {
   refused: [], // {id, actor, reason}: deliveries that did not verify
   errors: [], // what went wrong in here, in words
   shown: [], // {path, by}: documents given to a signed request
+  answers: [], // what was said of an order: {type, id, actor, object, summary, content, ends, agreement, receipt}
 };
 const fail = (where, error) => state.errors.push(`${where}: ${error?.stack ?? error}`);
 
@@ -195,6 +196,9 @@ async function describe(object, ctx, as_, activity) {
 
 // Fedify's vocabulary has no word for a blurhash: that is read from the document as it came.
 function describeMedium(medium, document) {
+  if (medium instanceof as.Link) {
+    return { type: "Link", url: medium.href?.href ?? null, media_type: medium.mediaType ?? null, name: medium.name?.toString() ?? null, rels: medium.rels };
+  }
   const url = medium.url?.href?.toString() ?? null;
   return {
     type: medium.constructor.name,
@@ -221,6 +225,58 @@ async function describePoll(question, options) {
     voters: question.voters,
     ends: question.endTime?.toString() ?? null,
     closed: question.closed?.toString() ?? null,
+  };
+}
+
+// An offer or request, and what was agreed upon it (FEP-0837), as Fedify's classes read them.
+const describeMeasure = (m) => m == null ? null : { unit: m.unit ?? null, value: m.numericalValue?.toString() ?? null };
+
+const describeIntent = (intent) => intent == null ? null : {
+  id: intent.id?.href ?? null,
+  action: intent.action ?? null,
+  resource: intent.resourceConformsTo?.href ?? null,
+  quantity: describeMeasure(intent.resourceQuantity),
+  available: describeMeasure(intent.availableQuantity),
+  minimum: describeMeasure(intent.minimumQuantity),
+};
+
+async function describeProposal(proposal, options) {
+  const place = await proposal.getLocation(options);
+  return {
+    type: proposal.constructor.name,
+    id: proposal.id?.href ?? null,
+    attributed_to: proposal.attributionId?.href ?? null,
+    name: proposal.name?.toString() ?? null,
+    content: proposal.content?.toString() ?? null,
+    purpose: proposal.purpose ?? null,
+    unit_based: proposal.unitBased ?? null,
+    publishes: describeIntent(proposal.publishes),
+    reciprocal: describeIntent(proposal.reciprocal),
+    ends: proposal.endTime?.toString() ?? null,
+    place: place?.name?.toString() ?? null,
+    latitude: place?.latitude ?? null,
+    longitude: place?.longitude ?? null,
+    url: proposal.url?.href?.toString() ?? null,
+    preview: proposal.previewId?.href ?? null,
+    to: proposal.toIds.map((u) => u.href),
+  };
+}
+
+const describeCommitment = (c) => c == null ? null
+  : { id: c.id?.href ?? null, satisfies: c.satisfies?.href ?? null, quantity: describeMeasure(c.resourceQuantity) };
+
+async function describeAgreement(agreement, options) {
+  return {
+    type: agreement.constructor.name,
+    id: agreement.id?.href ?? null,
+    attributed_to: agreement.attributionId?.href ?? null,
+    stipulates: describeCommitment(agreement.stipulates),
+    stipulates_reciprocal: describeCommitment(agreement.stipulatesReciprocal),
+    link: agreement.url?.href?.href ?? null,
+    rels: agreement.url?.rels ?? null,
+    state: (await agreement.getPreview(options))?.name?.toString() ?? null,
+    context: agreement.contextIds.map((u) => u.href),
+    ends: agreement.endTime?.toString() ?? null,
   };
 }
 
@@ -335,6 +391,9 @@ federation
     record(ctx, create);
     const note = await create.getObject(await loaders(ctx, reader));
     if (note?.id == null || note.attributionId?.href !== create.actorId?.href) return;
+    if (note instanceof as.Document) {
+      return await hear(ctx, create, { receipt: { id: note.id.href, name: note.name?.toString() ?? null, context: note.contextIds[0]?.href ?? null } });
+    }
     if (note.name != null && note.content == null && ownNotes.get(keyOf(note.replyTargetId)) instanceof as.Question) {
       state.votes.push({ id: note.id.href, actor: create.actorId.href, object: note.replyTargetId.href, name: note.name.toString() });
       return;
@@ -344,6 +403,9 @@ federation
   .on(as.Update, async (ctx, update) => {
     record(ctx, update);
     const object = await update.getObject(await loaders(ctx, reader));
+    if (object instanceof as.Agreement && object.attributionId?.href === update.actorId?.href) {
+      return await hear(ctx, update, { agreement: await describeAgreement(object, await loaders(ctx, reader)) });
+    }
     if (as.isActor(object) && object.id.href === update.actorId?.href) {
       state.actors[object.id.href] = await describeActor(object, await loaders(ctx, reader));
       return;
@@ -368,8 +430,33 @@ federation
     state.refused.push({ id: activity.id?.href ?? null, actor: activity.actorId?.href ?? null, reason: reason.type });
   });
 
-function answered(ctx, answer, outcome) {
+// orders are the Offers of an Agreement that ours have sent, by id: the JSON as it went out.
+const orders = new Map();
+
+// hear takes down what was said of an order.
+async function hear(ctx, activity, more = {}) {
+  state.answers.push({
+    type: activity.constructor.name,
+    id: activity.id?.href ?? null,
+    actor: activity.actorId?.href ?? null,
+    object: activity.objectId?.href ?? null,
+    summary: activity.summary?.toString() ?? null,
+    content: activity.content?.toString() ?? null,
+    ends: activity.endTime?.toString() ?? null,
+    agreement: null,
+    receipt: null,
+    ...more,
+  });
+}
+
+async function answered(ctx, answer, outcome) {
   record(ctx, answer);
+  if (orders.has(answer.objectId?.href)) {
+    const options = await loaders(ctx, reader);
+    const result = await answer.getResult(options);
+    await hear(ctx, answer, { agreement: result instanceof as.Agreement ? await describeAgreement(result, options) : null });
+    return;
+  }
   for (const f of state.following) {
     if (f.follow === answer.objectId?.href && f.actor === answer.actorId?.href) f.state = outcome;
   }
@@ -490,6 +577,53 @@ const control = {
   "POST fetch": async (ctx, { id }) => {
     const object = await ctx.lookupObject(id, await loaders(ctx, reader));
     return object === null ? null : await describe(object, ctx, reader);
+  },
+  "POST proposal": async (ctx, { id }) => {
+    const options = await loaders(ctx, reader);
+    const proposal = await ctx.lookupObject(id, options);
+    return proposal instanceof as.Proposal ? await describeProposal(proposal, options) : { type: proposal?.constructor.name ?? null };
+  },
+  // An order of what a proposal offers, as Fedify writes it; without an amount it is a gift.
+  "POST order": async (ctx, { as: identifier, id, quantity, unit, amount, content }) => {
+    const options = await loaders(ctx, identifier);
+    const proposal = await ctx.lookupObject(id, options);
+    const seller = await proposal.getAttribution(options);
+    const commit = (intent, unit, value) => new as.Commitment({ satisfies: intent.id, resourceQuantity: new as.Measure({ unit, numericalValue: value }) });
+    const agreement = new as.Agreement({
+      stipulates: commit(proposal.publishes, unit ?? proposal.publishes.resourceQuantity.unit, quantity),
+      ...(amount ? { stipulatesReciprocal: commit(proposal.reciprocal, "one", amount) } : {}),
+    });
+    const offer = new as.Offer({
+      id: nextId("offer"),
+      actor: ctx.getActorUri(identifier),
+      to: seller.id,
+      object: agreement,
+      content,
+      published: Temporal.Now.instant(),
+    });
+    orders.set(offer.id.href, await offer.toJsonLd({ contextLoader: ctx.contextLoader }));
+    done.set(offer.id.href, { activity: offer, to: seller, open: false });
+    await ctx.sendActivity({ identifier }, seller, offer);
+    return { id: offer.id.href, json: orders.get(offer.id.href) };
+  },
+  // The confirmation of one side: a Document that refers to the Agreement.
+  "POST receipt": async (ctx, { as: identifier, agreement, handle, content }) => {
+    const to = await resolve(ctx, handle, identifier);
+    const receipt = new as.Document({
+      id: new URL(`/receipts/${randomUUID()}`, origin),
+      name: "Received",
+      content,
+      attribution: ctx.getActorUri(identifier),
+      contexts: [new URL(agreement)],
+      published: Temporal.Now.instant(),
+      to: to.id,
+    });
+    return await does(ctx, identifier, as.Create, receipt, to);
+  },
+  "POST agreement": async (ctx, { as: identifier, id }) => {
+    const options = await loaders(ctx, identifier);
+    const agreement = await ctx.lookupObject(id, options);
+    return agreement instanceof as.Agreement ? await describeAgreement(agreement, options) : { type: agreement?.constructor.name ?? null };
   },
   "POST follow": async (ctx, { as: identifier, handle }) => {
     const target = await resolve(ctx, handle, identifier);

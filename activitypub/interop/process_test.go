@@ -132,6 +132,7 @@ func (l *tail) String() string {
 type planet struct {
 	*front
 	binary string
+	data   string
 	env    []string
 	db     *storage.DB // the node's own, read beside it as its commands do
 }
@@ -143,7 +144,7 @@ var onceReady = regexp.MustCompile(` on (127\.0\.0\.1:\d+)`)
 func startPlanet(t *testing.T, a *authority, name string) *planet {
 	t.Helper()
 	p := &planet{front: a.newFront(t, name), binary: filepath.Join(t.TempDir(), "planet")}
-	data := filepath.Join(t.TempDir(), "data")
+	p.data = filepath.Join(t.TempDir(), "data")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", p.binary, "planet/cmd/planet")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", build, err, out)
@@ -156,7 +157,7 @@ func startPlanet(t *testing.T, a *authority, name string) *planet {
 	p.env = append(p.env,
 		"PLANET_ORIGIN="+p.origin,
 		"PLANET_LISTEN=127.0.0.1:0",
-		"PLANET_DATA="+data,
+		"PLANET_DATA="+p.data,
 		"PLANET_ALLOW_NETS=127.0.0.0/8",
 		"PLANET_EXTRA_CA="+a.file,
 		"PLANET_TRUSTED_PROXIES=127.0.0.0/8",
@@ -174,7 +175,7 @@ func startPlanet(t *testing.T, a *authority, name string) *planet {
 	}
 	proc.rest()
 	p.passTo(m[1])
-	db, err := storage.Open(t.Context(), storage.Config{DSN: filepath.Join(data, "planet.db"), ReadConns: 1})
+	db, err := storage.Open(t.Context(), storage.Config{DSN: filepath.Join(p.data, "planet.db"), ReadConns: 1})
 	must(t, err)
 	p.db = db
 	t.Cleanup(func() {
@@ -287,6 +288,7 @@ type peerState struct {
 	}
 	Refused []struct{ ID, Actor, Reason string }
 	Errors  []string
+	Answers []peerAnswer
 	Shown   []struct{ Path, By string }
 }
 
@@ -320,6 +322,7 @@ type peerMedium struct {
 	MediaType       string `json:"media_type"`
 	Width, Height   int
 	Blurhash        string
+	Rels            []string // of a link
 }
 
 type peerPoll struct {
