@@ -53,4 +53,3 @@ func TestACoopTakesItsRecordsOutAsValueFlows(t *testing.T) {
 		t.Error("somebody who is no member exported")
 	}
 }
-

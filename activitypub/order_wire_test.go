@@ -128,7 +128,6 @@ func TestOrdersThatAreRefusedAreAnsweredOnceInWords(t *testing.T) {
 		{"fewer than none, as a number", priced, nil, -1, "4.50", nil, "malformed"},
 		{"money to be got", priced, nil, "1", "-4.50", nil, "malformed"},
 		{"an exponent", priced, nil, "1e1", "45", nil, "malformed"},
-		{"an exponent, as a number", priced, nil, json.Number("1e1"), "45", nil, "malformed"},
 		{"more digits than anybody counts", priced, nil, strings.Repeat("9", 1000), "9", nil, "malformed"},
 		{"an amount of a thousand digits", priced, nil, "2", strings.Repeat("9", 1000), nil, "malformed"},
 		{"a fraction of a thousand digits", priced, nil, "2." + strings.Repeat("0", 999) + "1", "9", nil, "malformed"},
