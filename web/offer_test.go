@@ -130,7 +130,7 @@ func TestAnOffersPageSaysWhatItIsAndHowToOrderIt(t *testing.T) {
 	w := s.get(page(o))
 	s.want(w, http.StatusOK, "Sourdough loaf</h1>", "4.50 EUR each", "20", "Girona", "31 Dec 2099", "<p>Baked on Fridays.</p>", `href="/tags/bread"`, "Open: it can be ordered.", "The Bakery", "How to order", "3 please",
 		`name="uri" value="https://rye.example/users/baker/statuses/`+o.PostID.String()+`"`, `<link rel="alternate" type="application/activity+json" href="https://rye.example/users/baker/statuses/`,
-		`<meta property="og:title" content="Offer: Sourdough loaf">`, `<meta property="og:description" content="4.50 EUR each. 20. Girona. Baked on Fridays.">`)
+		`<meta property="og:title" content="Offer: Sourdough loaf">`, `<meta property="og:description" content="4.50 EUR each. 20 left. Girona. Baked on Fridays.">`)
 	s.wantNot(w, "41.9831", "cada uno", "An attachment", `>Order</a>`)
 	var ld struct {
 		Type         string `json:"@type"`

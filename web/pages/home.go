@@ -14,6 +14,7 @@ const coopsOnHome = 60
 type homePage struct {
 	Coops        []profileCard
 	MoreCoops    int
+	Offers       []offerCard // the newest, also of what is asked for
 	Posts        []postCard
 	Newest       bool   // the first page of posts
 	Older        string // address of the next page, "" when there is none
@@ -40,6 +41,15 @@ func (p *Pages) home(c echo.Context) error {
 			body.MoreCoops++
 		default:
 			body.Coops = append(body.Coops, p.profileCard(&coops[i]))
+		}
+	}
+	if body.Newest {
+		offers, err := p.DB.Market(ctx, storage.Market{Page: storage.Page{Limit: offersOnHome}})
+		if err != nil {
+			return err
+		}
+		if body.Offers, err = p.offerCards(ctx, offers); err != nil {
+			return err
 		}
 	}
 	posts, err := p.DB.LocalTimeline(ctx, from)

@@ -186,18 +186,17 @@ type offerPage struct {
 func (p *Pages) offer(c echo.Context, body postPage, v view) error {
 	card := *body.Post.Offer
 	o := &card.Offer
-	summary := []string{card.Price}
-	if card.State != "" {
-		summary = []string{card.State, card.Price}
+	kind, left := "Offer: ", card.Left
+	if card.Request {
+		kind = "Wanted: "
+	} else if left != "" {
+		left += " left"
 	}
-	for _, s := range []string{card.Left, card.Place, plain(o.Content)} {
+	var summary []string
+	for _, s := range []string{card.State, card.Price, left, card.Place, plain(o.Content)} {
 		if s != "" {
 			summary = append(summary, s)
 		}
-	}
-	kind := "Offer: "
-	if card.Request {
-		kind = "Wanted: "
 	}
 	v.Title, v.Description = kind+o.Title, clip(strings.Join(summary, ". "), 300)
 	v.Body = offerPage{postPage: body, Offer: card, Text: safeHTML(o.Content), Linked: p.linkedOffer(card)}

@@ -72,7 +72,7 @@ func New(c Config) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"home", "about", "profile", "post", "offer", "pay", "tag", "currency", "interact", "continue", "setup", "invite", "welcome", "error"} {
+	for _, name := range []string{"home", "about", "profile", "post", "offer", "market", "pay", "tag", "currency", "interact", "continue", "setup", "invite", "welcome", "error"} {
 		t, err := parts.Clone()
 		if err != nil {
 			return nil, err
@@ -94,6 +94,8 @@ func (p *Pages) Register(e *echo.Echo) {
 		{"/", p.home},
 		{"/about", p.about},
 		{"/tags/:name", p.tag},
+		{"/offers", p.market},
+		{"/needs", p.needs},
 		{"/authorize_interaction", p.interact},
 		{"/setup/:code", p.setup},
 		{"/invite/:code", p.invite},

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -94,6 +95,8 @@ type profilePage struct {
 	Links      []storage.Link
 	Principles []principle
 	MovedTo    string
+	Offers     []offerCard // what is open, the newest
+	MoreOffers bool
 	Pinned     []postCard
 	Posts      []postCard
 	Newest     bool
@@ -140,6 +143,11 @@ func (p *Pages) Profile(c echo.Context) error {
 		return err
 	}
 	posts, body.Older = older(c, posts)
+	if body.Newest {
+		if err := p.addMarket(ctx, &body); err != nil {
+			return err
+		}
+	}
 	if body.Newest { // what is pinned stands on top, and not a second time below
 		pinned, err := p.DB.Pinned(ctx, a.ID, forAnyone)
 		if err != nil {
@@ -183,6 +191,21 @@ func (p *Pages) Profile(c echo.Context) error {
 		v.Description = body.Card.Name + " on " + p.Node.Host
 	}
 	return p.render(c, http.StatusOK, "profile", v)
+}
+
+// addMarket shows what an actor offers and looks for.
+func (p *Pages) addMarket(ctx context.Context, body *profilePage) error {
+	offers, err := p.DB.OffersOf(ctx, body.Actor.ID, false, storage.Page{Limit: 100})
+	if err != nil {
+		return err
+	}
+	now := p.DB.Now()
+	offers = slices.DeleteFunc(offers, func(o storage.Offer) bool { return !o.Open(now) })
+	if body.MoreOffers = len(offers) > offersOnProfile; body.MoreOffers {
+		offers = offers[:offersOnProfile]
+	}
+	body.Offers, err = p.offerCards(ctx, offers)
+	return err
 }
 
 // speaker finds the actor that a page is about; those of the node itself have no page.
