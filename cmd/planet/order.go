@@ -17,6 +17,7 @@ type orderCmd struct {
 	Show    orderShowCmd    `cmd:"" help:"Show one order with what happened to it."`
 	Accept  orderAcceptCmd  `cmd:"" help:"Promise what was ordered, as whose offer it is."`
 	Decline orderDeclineCmd `cmd:"" help:"Refuse an order, as whose offer it is."`
+	Agree   orderAgreeCmd   `cmd:"" help:"Say that an answer to an offer, which was accepted, was meant as an order."`
 	Cancel  orderCancelCmd  `cmd:"" help:"Call an order off."`
 	Fulfil  orderFulfilCmd  `cmd:"" help:"Say that it was delivered, as who gives."`
 	Confirm orderConfirmCmd `cmd:"" help:"Say that it has arrived, as who gets it."`
@@ -135,7 +136,7 @@ func standing(o *storage.Order) string {
 	case o.CancelAsked:
 		return o.State + ", to be cancelled"
 	case o.State == storage.OrderAccepted && !o.Agreed:
-		return o.State + ", to be confirmed by its link"
+		return o.State + ", to be agreed to by who ordered"
 	default:
 		return o.State
 	}
@@ -325,6 +326,17 @@ func (orderDeclineCmd) Help() string {
 
 func (cmd orderDeclineCmd) Run(c *app) error { return cmd.move(c, cmd.Order, "decline", "declined") }
 
+type orderAgreeCmd struct {
+	onOrder
+	orderArg
+}
+
+func (orderAgreeCmd) Help() string {
+	return "Whose server knows no orders does so by the link that she was sent.\n\nExample: planet order agree 117034567890 --as ana"
+}
+
+func (cmd orderAgreeCmd) Run(c *app) error { return cmd.move(c, cmd.Order, "agree", "agreed to") }
+
 type orderCancelCmd struct {
 	onOrder
 	orderArg
@@ -398,7 +410,10 @@ func (c *app) orderNews(db *storage.DB, n *storage.Notification, from string) (s
 		if text = from + " accepted " + what; ours == o.ProposerID {
 			text = from + " confirmed the order of " + what
 		}
-		if !gets {
+		switch {
+		case ours == o.ResponderID && !o.Agreed:
+			next = "agree"
+		case !gets:
 			next = "fulfil"
 		}
 	case storage.OrderFulfilled:

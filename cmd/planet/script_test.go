@@ -79,7 +79,7 @@ func TestScriptsOnPostgres(t *testing.T) {
 		return nil
 	})
 	p.Dir = ""
-	for _, name := range []string{"user", "coop", "invite_token", "post", "domain", "media", "migrate_doctor", "setuplink", "signals", "currency", "payment", "join", "agreement", "contribution"} {
+	for _, name := range []string{"user", "coop", "invite_token", "post", "domain", "media", "migrate_doctor", "setuplink", "signals", "currency", "payment", "offer", "order", "join", "agreement", "contribution"} {
 		p.Files = append(p.Files, "testdata/script/"+name+".txtar")
 	}
 	testscript.Run(t, p)
