@@ -363,6 +363,9 @@ func (n *Node) applyActorDelete(signer *storage.Actor) preparation {
 }
 
 func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
+	if err := n.endOrdersOf(ctx, tx, a); err != nil {
+		return err
+	}
 	now := n.Now().UTC()
 	a.DeletedAt, a.Name, a.Summary, a.Source, a.IconURL, a.IconAlt, a.HeaderURL, a.Raw, a.Fields = &now, "", "", "", "", "", "", nil, nil
 	a.Place, a.Hours, a.Category, a.Links, a.Principles, a.AlsoKnownAs = "", "", "", nil, nil, nil

@@ -495,10 +495,11 @@ func (n *Node) hearProposer(ctx context.Context, tx *storage.DB, act *Activity, 
 			o.ExpiresAt = t
 		}
 	case "Accept":
+		unanswered := o.State == storage.OrderProposed || o.State == storage.OrderExpired && o.IRI == "" // a month of silence ends, too
 		if err := n.agreed(ctx, tx, act.top.child("result"), o, f, p.proposer); err != nil {
 			return err
 		}
-		if o.State == storage.OrderProposed {
+		if unanswered {
 			o.State = storage.OrderAccepted
 		}
 	case "Update":

@@ -89,7 +89,10 @@ func (n *Node) inbox(w http.ResponseWriter, r *http.Request) {
 func (n *Node) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *Problem
 	var s *signatureError
+	var g goneError
 	switch {
+	case errors.As(err, &g):
+		p = problem(http.StatusGone, "gone", "who was here is gone")
 	case errors.As(err, &p):
 	case errors.As(err, &s):
 		p = problem(s.Status, "signature", "%s", s.Detail)

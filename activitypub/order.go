@@ -523,6 +523,53 @@ func (n *Node) request(ctx context.Context, tx *storage.DB, o *storage.Order, f 
 	return tx.SaveOrder(ctx, o)
 }
 
+// endOrdersOf ends what waits between an actor who leaves and others: nobody is there any more who could deliver or take it. The others elsewhere learn it from her
+// Delete. What was delivered stays as it is.
+func (n *Node) endOrdersOf(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
+	orders, err := tx.WaitingOrders(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	for i := range orders {
+		f, err := tx.LockOffer(ctx, orders[i].OfferID)
+		if err != nil {
+			return err
+		}
+		o, err := tx.LockOrder(ctx, orders[i].ID)
+		if err != nil {
+			return err
+		}
+		p, err := n.partiesOf(ctx, tx, o)
+		if err != nil {
+			return err
+		}
+		if o.Reserved {
+			if err := tx.Release(ctx, f.ID, o.Lots); err != nil {
+				return err
+			}
+		}
+		other := p.proposer
+		if other.ID == a.ID {
+			other = p.responder
+		} else if other.Local() {
+			if err := n.oweNews(ctx, tx, f); err != nil {
+				return err
+			}
+		}
+		o.State, o.Code, o.Words, o.Reserved, o.CancelAsked, o.NextAt = storage.OrderCancelled, codeCancelled, "The other side has left.", false, false, nil
+		if err := n.step(ctx, tx, o, actCancel, a.ID, 0, o.Words, ""); err != nil {
+			return err
+		}
+		if err := n.tellParty(ctx, tx, other, a, o); err != nil {
+			return err
+		}
+		if err := tx.SaveOrder(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // step writes down what happened to an order.
 func (n *Node) step(ctx context.Context, tx *storage.DB, o *storage.Order, act string, actor, user storage.ID, words string, activity storage.IRI) error {
 	return tx.AddOrderStep(ctx, &storage.OrderStep{OrderID: o.ID, ActorID: actor, UserID: user, Act: act, State: o.State, Words: words, Activity: activity})
@@ -585,7 +632,12 @@ func (n *Node) CheckOrders(ctx context.Context) error {
 			return err
 		}
 		for i := range due {
-			if err := n.checkOrder(ctx, due[i].ID, due[i].OfferID); err != nil {
+			err := n.checkOrder(ctx, due[i].ID, due[i].OfferID)
+			if err != nil && ctx.Err() == nil { // one that cannot be looked at keeps no other from it
+				n.Log.Error("an order whose time has come", "order", due[i].ID, "err", err)
+				err = n.DB.PostponeOrder(ctx, due[i].ID, n.Now().Add(time.Hour))
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -263,3 +263,37 @@ func TestAReplyBecomesAnOrderBehindALink(t *testing.T) {
 		t.Errorf("%d left, want 18", left)
 	}
 }
+
+func TestWhoeverLeavesKeepsNoOrderWaiting(t *testing.T) {
+	ctx := context.Background()
+	for name, leave := range map[string]func(m *market) error{
+		"the seller": func(m *market) error { return m.rye.DeleteActor(ctx, m.bakery) },
+		"the buyer":  func(m *market) error { return m.oak.DeleteActor(ctx, m.dag) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMarket(t)
+			bread := m.offer(activitypub.OfferDraft{Price: "4.50", Currency: "EUR", Quantity: "20"})
+			asked, accepted, delivered := m.order(bread, "2"), m.order(bread, "3"), m.order(bread, "4")
+			m.bakes("accept", accepted, "")
+			m.bakes("accept", delivered, "")
+			m.bakes("fulfil", delivered, "")
+			if err := leave(m); err != nil {
+				t.Fatal(err)
+			}
+			m.Deliver()
+			for range 3 {
+				m.want(asked, storage.OrderCancelled)
+				m.want(accepted, storage.OrderCancelled)
+				m.want(delivered, storage.OrderFulfilled)
+				m.Sleep(20 * 24 * time.Hour)
+				m.check()
+			}
+			if found, err := m.oak.SearchMarket(ctx, activitypub.MarketQuery{}); err != nil || name == "the seller" && len(found) != 0 {
+				t.Errorf("%d offers of a co-op that is gone are in the market, %v", len(found), err)
+			}
+			if left := m.left(bread); left != 16 {
+				t.Errorf("%d are left, want 16", left)
+			}
+		})
+	}
+}

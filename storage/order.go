@@ -180,6 +180,20 @@ func (db *DB) OwnActors(ctx context.Context, coop ID, roles []string) ([]ID, err
 	return ids, translate(db.q(ctx).Model(&User{}).Where("suspended_at IS NULL AND id IN (SELECT user_id FROM members WHERE coop_id = ? AND role IN ?)", coop, roles).Order("id").Pluck("actor_id", &ids).Error)
 }
 
+// WaitingOrders lists the orders in which an actor is a party and that are to be answered or fulfilled, oldest first.
+func (db *DB) WaitingOrders(ctx context.Context, actor ID) ([]Order, error) {
+	var os []Order
+	return os, translate(db.q(ctx).Where("(proposer_id = ? OR responder_id = ?) AND state IN ('proposed', 'accepted')", actor, actor).Order("id").Find(&os).Error)
+}
+
+// PostponeOrder says when an order is to be looked at again.
+func (db *DB) PostponeOrder(ctx context.Context, id ID, at time.Time) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		_, err := tx.run(ctx, "UPDATE orders SET next_at = ? WHERE id = ?", at.UTC(), id)
+		return err
+	})
+}
+
 // AddOrderStep appends to what happened to an order.
 func (db *DB) AddOrderStep(ctx context.Context, s *OrderStep) error {
 	return db.Transaction(ctx, func(tx *DB) error {
