@@ -230,10 +230,13 @@ func (a *ask) judge(o *storage.Order, f *storage.Offer, now time.Time) (code, wo
 	if !a.whole || a.goods.Value == "" {
 		return codeMalformed, "The order does not say how much of this offer it is about."
 	}
-	if o.Quantity = a.goods.Value; a.goods.Unit != f.Unit {
+	lots, exact := a.goods.Value.In(f.Per)
+	if o.Quantity, o.Lots = a.goods.Value, lots; a.money != nil { // as it was asked for, also when that cannot be
+		o.Amount = a.money.Value
+	}
+	if a.goods.Unit != f.Unit {
 		return codeUnit, fmt.Sprintf("It is offered by %s, not by %s: order in that unit.", f.Unit, a.goods.Unit)
 	}
-	lots, exact := a.goods.Value.In(f.Per)
 	if code, words := orderable(f, lots, exact, now); code != "" {
 		return code, words
 	}
@@ -316,8 +319,11 @@ func (n *Node) takeAsk(ctx context.Context, tx *storage.DB, a *ask, act *Activit
 		code, words = codeLimited, "Too many of your orders wait for an answer: wait for it, or cancel some."
 	}
 	if code != "" {
-		if o.State, o.Code, o.Words = storage.OrderRejected, code, words; code == codeCancelled {
+		switch o.State, o.Code, o.Words = storage.OrderRejected, code, words; code {
+		case codeCancelled:
 			o.State = storage.OrderCancelled
+		case codeExpired:
+			o.State = storage.OrderExpired
 		}
 	}
 	if fresh, err := tx.AddOrder(ctx, o); err != nil || !fresh {

@@ -697,11 +697,12 @@ func (n *Node) offerToWire(ctx context.Context, db *storage.DB, o *storage.Offer
 	if o.PostID != 0 {
 		m["preview"] = author.IRI + storage.IRI("/statuses/"+o.PostID.String())
 	}
-	switch {
-	case o.State != storage.OfferOpen: // nothing in the vocabulary says paused or sold but that it is over, or nothing left
-		m["endTime"] = wireTime(o.UpdatedAt)
+	if o.State != storage.OfferOpen { // the vocabulary has no word for paused or closed: nothing can be had now
 		primary["availableQuantity"] = measureToWire(o.Unit, "0")
-	case o.EndsAt != nil:
+	}
+	if o.State == storage.OfferClosed && (o.EndsAt == nil || o.EndsAt.After(o.UpdatedAt)) {
+		m["endTime"] = wireTime(o.UpdatedAt)
+	} else if o.EndsAt != nil {
 		m["endTime"] = wireTime(*o.EndsAt)
 	}
 	if o.Place != "" || o.Latitude != nil {
