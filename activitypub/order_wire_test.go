@@ -335,6 +335,29 @@ func TestWhatWhoOrderedSaysIsDone(t *testing.T) {
 	}
 }
 
+// What she wants cannot be any more: she is told how the order stands.
+func TestAWishThatComesTooLateIsAnsweredWithHowItStands(t *testing.T) {
+	s := newScene(t)
+	f := s.bread(t, activitypub.OfferDraft{Quantity: "20", AutoAccept: true})
+	ask := s.asks(s.ann, f, "3", nil)
+	s.take(t, s.ann, ask)
+	o := s.ordered(t, ask)
+	if _, err := s.rye.MoveOrder(t.Context(), activitypub.By{Actor: s.baker.Actor}, o.ID, "fulfil", ""); err != nil {
+		t.Fatal(err)
+	}
+	s.net.Deliver()
+	before := len(about(s.ann, ask))
+	s.take(t, s.ann, s.does(s.ann, "Undo", ask))
+	s.net.Deliver()
+	if o := s.ordered(t, ask); o.State != storage.OrderFulfilled || s.left(t, f) != "17" {
+		t.Errorf("the order is %s, and %s are left", o.State, s.left(t, f))
+	}
+	got := about(s.ann, ask)
+	if len(got) != before+1 || !strings.Contains(string(got[before]), `"name":"Completed"`) {
+		t.Errorf("she was told %s", got[before:])
+	}
+}
+
 func TestAnUndoThatComesBeforeItsOfferHolds(t *testing.T) {
 	s := newScene(t)
 	f := s.bread(t, activitypub.OfferDraft{Quantity: "2", AutoAccept: true})
@@ -574,6 +597,9 @@ func TestTheLastWordOfTheProposerHolds(t *testing.T) {
 		"accepted and refused after all": {func(s *stall) []dict {
 			return []dict{at(s, s.accepts(s.ann, s.agreement(s.ann, "1")), 0), at(s, reject(s, "sold_out"), 1)}
 		}, storage.OrderCancelled, "sold_out"},
+		"disputed, and her delivery told late": {func(s *stall) []dict {
+			return []dict{at(s, s.accepts(s.ann, s.agreement(s.ann, "1")), 0), at(s, update(s, "Disputed"), 2), at(s, update(s, "Completed"), 1)}
+		}, storage.OrderDisputed, "disputed"},
 		"accepted and expired": {func(s *stall) []dict {
 			return []dict{at(s, s.accepts(s.ann, s.agreement(s.ann, "1")), 0), at(s, update(s, "Timeout"), 1)}
 		}, storage.OrderExpired, "expired"},
