@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,6 +31,8 @@ type coopCmd struct {
 	Dues      duesCmd      `cmd:"" help:"What members pay their co-op: set, none."`
 	Limit     roleLimitCmd `cmd:"" help:"What a role may pay at once as a co-op: set, list."`
 	Audit     coopAuditCmd `cmd:"" help:"Read the audit log of a co-op, or verify it."`
+
+	Export coopExportCmd `cmd:"" help:"Print what a co-op offered, ordered, delivered and worked."`
 }
 
 // coopEntry is a co-op as --json prints one.
@@ -453,6 +456,23 @@ func (cmd duesNoneCmd) Run(c *app) error {
 		}
 		c.say("members of %s pay no dues", by.Actor.Username)
 		return nil
+	})
+}
+
+type coopExportCmd struct {
+	Coop   string `arg:"" help:"Which co-op."`
+	Format string `default:"valueflows" enum:"valueflows" help:"valueflows: JSON-LD (default: valueflows)."`
+	By     string `placeholder:"USER" help:"Who does it: an admin or treasurer (default: the operator)."`
+}
+
+func (coopExportCmd) Help() string {
+	return "It prints offers, orders, deliveries and hours as ValueFlows 1.0. The audit log says that it was done.\n\nExample: planet coop export bakery > bakery.jsonld"
+}
+
+func (cmd coopExportCmd) Run(c *app) error {
+	return c.byWhom(cmd.Coop, cmd.By, func(n *activitypub.Node, by activitypub.By) error {
+		out := bufio.NewWriter(c.stdout)
+		return errors.Join(n.ExportValueFlows(c.ctx, by, out), out.Flush())
 	})
 }
 

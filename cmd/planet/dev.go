@@ -163,6 +163,9 @@ func settle(ctx context.Context, rye, oak *devNode) error {
 	if err := rye.trade(ctx); err != nil {
 		return err
 	}
+	if err := order(ctx, rye, oak); err != nil {
+		return err
+	}
 	_, err = oak.publish(ctx, oak.owner, "The mill is open to visitors on Saturday.", "")
 	return err
 }
@@ -190,6 +193,56 @@ func (n *devNode) trade(ctx context.Context) error {
 	}
 	_, err = n.node.Pay(ctx, activitypub.By{Actor: owner}, activitypub.PayOrder{Currency: c, To: coop, Amount: "6.00", Memo: "two rye loaves"})
 	return err
+}
+
+// order lets the first co-op offer loaves for its currency; the other one finds them in its market and orders two, which the first one accepts.
+func order(ctx context.Context, rye, oak *devNode) error {
+	bakery, err := rye.db.LocalActor(ctx, rye.coop)
+	if err != nil {
+		return err
+	}
+	mill, err := oak.db.LocalActor(ctx, oak.coop)
+	if err != nil {
+		return err
+	}
+	_, err = rye.node.PublishOffer(ctx, activitypub.By{Actor: bakery}, activitypub.OfferDraft{Title: "Rye loaf", Text: "Baked on Fridays, with flour from Oak Mill.", Language: "en",
+		Price: "3.00", Currency: devCurrency, Quantity: "20", Place: rye.place, Tags: []string{"bread"}})
+	if err != nil {
+		return fmt.Errorf("%s offers: %w", rye.coop, err)
+	}
+	var seen *storage.Offer
+	err = oak.await(ctx, "the bakery's offer", func() (bool, error) {
+		found, err := oak.node.SearchMarket(ctx, activitypub.MarketQuery{Text: "rye loaf"})
+		if err == nil && len(found) > 0 {
+			seen = &found[0]
+		}
+		return seen != nil, err
+	})
+	if err != nil {
+		return err
+	}
+	placed, err := oak.node.PlaceOrder(ctx, activitypub.By{Actor: mill}, activitypub.OrderDraft{Offer: seen, Quantity: "2", Note: "for the visitors on Saturday"})
+	if err != nil {
+		return fmt.Errorf("%s orders: %w", oak.coop, err)
+	}
+	var here *storage.Order
+	err = rye.await(ctx, "the mill's order", func() (bool, error) {
+		here, err = rye.db.OrderByAsk(ctx, placed.AskIRI)
+		if errors.Is(err, storage.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := rye.node.MoveOrder(ctx, activitypub.By{Actor: bakery}, here.ID, "accept", ""); err != nil {
+		return fmt.Errorf("%s accepts: %w", rye.coop, err)
+	}
+	return oak.await(ctx, "the bakery's answer", func() (bool, error) {
+		now, err := oak.db.OrderByID(ctx, placed.ID)
+		return err == nil && now.State == storage.OrderAccepted, err
+	})
 }
 
 // follow lets one of our actors follow one of the other node's, and waits until that one has said yes.
@@ -287,6 +340,37 @@ func (c *app) tellTale(ctx context.Context, rye, oak *devNode) error {
 	for i := range paid {
 		p := &paid[i]
 		c.say("  %s paid %s to %s: %s (%s)", c.nameOf(rye.db, p.Payer), money(cur.Book, int64(p.Amount)), c.nameOf(rye.db, p.Payee), p.Memo, p.State)
+	}
+	return c.tellOrders(ctx, rye, oak)
+}
+
+// tellOrders prints what the first co-op offers, and how its orders stand on both nodes.
+func (c *app) tellOrders(ctx context.Context, rye, oak *devNode) error {
+	coop, err := rye.db.LocalActor(ctx, rye.coop)
+	if err != nil {
+		return err
+	}
+	orders, err := rye.db.Orders(ctx, coop.ID, nil, storage.Page{Limit: 5})
+	if err != nil {
+		return err
+	}
+	for i := range orders {
+		o := &orders[i]
+		offer, err := rye.db.OfferByID(ctx, o.OfferID)
+		if err != nil {
+			return err
+		}
+		from, err := rye.db.ActorByID(ctx, o.ResponderID)
+		if err != nil {
+			return err
+		}
+		there := "not there yet"
+		if other, err := oak.db.OrderByAsk(ctx, o.AskIRI); err == nil {
+			there = other.State
+		} else if !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		c.say("%s ordered %s × %s (%s), %s here and %s at %s", from.Handle(rye.node.Host), o.Quantity, offer.Title, offer.URL, o.State, there, oak.node.Host)
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func TestOrdersBetweenProcessesThatAreKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const stock = 10
+	stock := int64(2*kills - 2)
 	rye, oak := newNode(t), newNode(t)
 	rye.run("user", "create", "ana")
 	rye.run("coop", "create", "bakery", "--title", "Bakery", "--founder", "ana")
@@ -78,7 +78,7 @@ func TestOrdersBetweenProcessesThatAreKilled(t *testing.T) {
 		inboxes, err := db.FollowerInboxes(t.Context(), bakery.ID)
 		return err == nil && len(inboxes) == 1
 	})
-	offer := read[offerEntry](rye, "offer", "create", "--as", "bakery", "--title", "Loaf", "--price", "4.50", "--currency", "EUR", "--quantity", strconv.Itoa(stock))
+	offer := read[offerEntry](rye, "offer", "create", "--as", "bakery", "--title", "Loaf", "--price", "4.50", "--currency", "EUR", "--quantity", strconv.FormatInt(stock, 10))
 	await("the offer in oak's market", 30*time.Second, func() bool { return len(read[[]offerEntry](oak, "offer", "list", "--search", "loaf")) == 1 })
 
 	var mu sync.Mutex
