@@ -202,7 +202,7 @@ func (db *DB) DeleteOffer(ctx context.Context, id ID) error {
 // many are not left, and nothing is changed: no lot is sold twice.
 func (db *DB) Reserve(ctx context.Context, offer ID, lots int64) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		n, err := tx.run(ctx, `UPDATE offers SET available = available - ?, state = CASE WHEN available - ? < minimum THEN 'sold' ELSE state END, updated_at = ?
+		n, err := tx.run(ctx, `UPDATE offers SET available = available - ?, state = CASE WHEN state = 'open' AND available - ? < minimum THEN 'sold' ELSE state END, updated_at = ?
 			WHERE id = ? AND (available IS NULL OR available >= ?)`, lots, lots, tx.Now().UTC(), offer, lots)
 		if err == nil && n == 0 {
 			err = ErrConflict

@@ -104,10 +104,16 @@ func openSide(t testing.TB, db *storage.DB, dsn string) *sql.DB {
 // Exec runs a statement past the node's code.
 func Exec(t testing.TB, db *storage.DB, query string) {
 	t.Helper()
-	side, _ := sides.Load(db)
-	if _, err := side.(*sql.DB).Exec(query); err != nil {
+	if err := Try(db, query); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Try is Exec for a statement that the database may refuse.
+func Try(db *storage.DB, query string) error {
+	side, _ := sides.Load(db)
+	_, err := side.(*sql.DB).Exec(query)
+	return err
 }
 
 // Count runs a query past the node's code and says how many rows it has.
