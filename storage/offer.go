@@ -313,9 +313,13 @@ func (db *DB) Market(ctx context.Context, m Market) ([]Offer, error) {
 	if m.Purpose != "" {
 		q = q.Where("purpose = ?", m.Purpose)
 	}
-	rarest, err := db.rarest(ctx, m.Words)
-	if err != nil {
-		return nil, err
+	narrow := m.Near != nil && m.Near.North-m.Near.South < wideBox
+	rarest := -1
+	if !narrow { // else the place leaves few enough
+		var err error
+		if rarest, err = db.rarest(ctx, m.Words); err != nil {
+			return nil, err
+		}
 	}
 	for i, w := range m.Words {
 		if i == rarest {
@@ -337,7 +341,7 @@ func (db *DB) Market(ctx context.Context, m Market) ([]Offer, error) {
 		q = q.Where("actor_id = ?", m.Coop)
 	}
 	if m.Near != nil {
-		if m.Near.North-m.Near.South < wideBox && rarest < 0 {
+		if narrow {
 			q = q.Where("latitude BETWEEN ? AND ?", m.Near.South, m.Near.North)
 		} else { // the newest are looked at until there are enough; + keeps SQLite from sorting all that lie in the box
 			q = q.Where("+latitude BETWEEN ? AND ?", m.Near.South, m.Near.North)
