@@ -762,7 +762,7 @@ func (n *Node) orderByReply(ctx context.Context, tx *storage.DB, f *storage.Offe
 	now := n.Now().UTC().Truncate(time.Second)
 	o := &storage.Order{AskIRI: p.IRI, OfferID: f.ID, ProposerID: f.ActorID, ResponderID: p.ActorID, PostID: p.ID, Lots: lots, Quantity: quantityOf(f, lots), Amount: amount,
 		State: storage.OrderProposed, ResponderAt: now, ExpiresAt: now.Add(orderLife)}
-	o.Note, _ = cleanMemo(clip(plainText(p.Content), maxMemoRunes))
+	o.Note, _ = cleanMemo(clip(mentionsOfText.ReplaceAllString(plainText(p.Content), ""), maxMemoRunes))
 	o.NextAt = dueAt(o)
 	fresh, err := tx.AddOrder(ctx, o)
 	if err != nil || !fresh {

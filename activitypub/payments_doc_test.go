@@ -201,9 +201,16 @@ func (d *playedDocument) heard(line int) []byte {
 
 func (d *playedDocument) deliver() {
 	d.net.Deliver()
-	for _, raw := range d.pat.Received()[d.taken:] {
+	came := d.pat.Received()[d.taken:]
+	d.taken += len(came)
+	said := func(raw json.RawMessage) string { // what is about different things comes in any order, but ids tell in which it was said
+		var act struct{ ID string }
+		_ = json.Unmarshal(raw, &act)
+		return digits.FindString(act.ID)
+	}
+	slices.SortStableFunc(came, func(a, b json.RawMessage) int { return strings.Compare(said(a), said(b)) })
+	for _, raw := range came {
 		d.waiting = append(d.waiting, string(raw))
-		d.taken++
 	}
 	d.net.Sleep(time.Minute)
 }
