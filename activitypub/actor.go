@@ -62,6 +62,9 @@ func (n *Node) actorToWire(ctx context.Context, db *storage.DB, a *storage.Actor
 	if a.Type == storage.Person || a.Type == storage.Organization { // who can offer and order
 		able = append(able, map[string]any{"type": "Link", "href": "https://w3id.org/fep/0837", "name": "FEP-0837: Federated Marketplace"})
 	}
+	if a.Type == storage.Person || a.Type == storage.Organization || a.Type == storage.Service { // who can pay and be paid, and who says so
+		able = append(able, map[string]any{"type": "Link", "href": paymentsOne, "name": "PLANET payments 1"})
+	}
 	m["generator"] = map[string]any{"type": "Application", "id": n.Origin + "/actor", "implements": able}
 	for _, k := range keys {
 		switch k.Kind {

@@ -21,6 +21,14 @@ var stands = map[string]string{
 	storage.OrderCancelled: "Cancelled", storage.OrderExpired: "Timeout", storage.OrderRejected: "Failed",
 }
 
+// standOf is how an order stands, in a word; one that is paid and not delivered is Paid.
+func standOf(o *storage.Order) string {
+	if o.PaymentID != 0 && o.State == storage.OrderAccepted {
+		return "Paid"
+	}
+	return stands[o.State]
+}
+
 // agreementToWire is an order as an Agreement: without ids as it is proposed, with them once it is made (FEP-0837).
 func (n *Node) agreementToWire(o *storage.Order, f *storage.Offer, p parties) map[string]any {
 	commit := func(name, unit string, value string) map[string]any {
@@ -39,7 +47,7 @@ func (n *Node) agreementToWire(o *storage.Order, f *storage.Offer, p parties) ma
 	}
 	m["id"], m["attributedTo"], m["context"] = o.IRI, p.proposer.IRI, o.AskIRI
 	m["published"], m["updated"] = wireTime(o.CreatedAt), wireTime(o.ProposerAt)
-	m["preview"] = map[string]any{"type": "Note", "name": stands[o.State]}
+	m["preview"] = map[string]any{"type": "Note", "name": standOf(o)}
 	m["url"] = map[string]any{"type": "Link", "href": n.OrderLink(o), "rel": []any{"payment"}}
 	if o.State == storage.OrderAccepted {
 		m["endTime"] = wireTime(o.ExpiresAt)
@@ -466,6 +474,9 @@ func (n *Node) hearResponder(ctx context.Context, tx *storage.DB, act *Activity,
 	case "Reject":
 		d.act = actDispute
 	case "Create":
+		if isPaymentReceipt(act.inner) {
+			return nil // whether something is paid, the ledger says
+		}
 		if d.act = actConfirm; is(f, responder, provider) {
 			d.act = actFulfil
 		}
@@ -514,6 +525,9 @@ func (n *Node) hearProposer(ctx context.Context, tx *storage.DB, act *Activity, 
 		}
 		mirror(o, act.inner.child("preview").str("name"))
 	case "Create": // her receipt (FEP-0837): the transaction is done
+		if isPaymentReceipt(act.inner) {
+			return nil // whether something is paid, the ledger says
+		}
 		if o.State == storage.OrderAccepted {
 			o.State = storage.OrderFulfilled
 		}

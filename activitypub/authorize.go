@@ -11,15 +11,18 @@ import (
 type facts struct {
 	signer   storage.IRI // whose key signed the request
 	act      *Activity
-	object   string      // the type of the object: embedded, or of the stored one; "" when unknown
-	owner    storage.IRI // of the stored object; "" when it is unknown here
-	follow   *followFact // the follow that an Accept, Reject or Undo is about, when it is known here
-	doer     storage.IRI // who did what an Undo takes back, when it is a like, a boost or a block that is known here
-	order    *orderFact  // the order that an Accept, TentativeAccept, Reject or Undo is about, when it is known here
-	asked    storage.IRI // whom a reply of ours asked for leave, when an Accept or Reject is about one
-	target   storage.IRI // of an Add, Remove or Move
-	ours     bool        // the target is at this node's own origin
-	featured bool        // the target is the signer's own collection of pinned posts
+	object   string       // the type of the object: embedded, or of the stored one; "" when unknown
+	owner    storage.IRI  // of the stored object; "" when it is unknown here
+	follow   *followFact  // the follow that an Accept, Reject or Undo is about, when it is known here
+	doer     storage.IRI  // who did what an Undo takes back, when it is a like, a boost or a block that is known here
+	order    *orderFact   // the order that an Accept, TentativeAccept, Reject or Undo is about, when it is known here
+	payment  *paymentFact // the payment that an Accept, TentativeAccept, Reject or Undo is about, when it is known here
+	result   string       // the type of the result of an Accept or TentativeAccept about something that is not known here
+	currency storage.IRI  // of that result
+	asked    storage.IRI  // whom a reply of ours asked for leave, when an Accept or Reject is about one
+	target   storage.IRI  // of an Add, Remove or Move
+	ours     bool         // the target is at this node's own origin
+	featured bool         // the target is the signer's own collection of pinned posts
 }
 
 // followFact is a stored follow by its ends.
@@ -39,10 +42,11 @@ type permit struct {
 var permits = []permit{
 	{"Follow", nil, []condition{objectIsNotSelf}},
 	{"Offer", []string{"Agreement"}, []condition{objectIsEmbedded}},
-	{"TentativeAccept", nil, []condition{orderIsProposedBySigner}},
-	{"Accept", nil, []condition{orderIsProposedBySigner, followHasEnds, followNamesSignerAsTarget, replyAsksSigner}},
-	{"Reject", nil, []condition{orderIsProposedBySigner, followHasEnds, followNamesSignerAsTarget, replyAsksSigner}},
-	{"Undo", nil, []condition{orderIsAskedBySigner, followNamesSignerAsActor, deedIsSigners}},
+	{"Offer", []string{"EconomicEvent"}, []condition{objectIsEmbedded, payerIsActor}},
+	{"TentativeAccept", nil, []condition{orderIsProposedBySigner, paymentIsSigners, ledgerIsCurrencys}},
+	{"Accept", nil, []condition{orderIsProposedBySigner, paymentIsSigners, ledgerIsCurrencys, followHasEnds, followNamesSignerAsTarget, replyAsksSigner}},
+	{"Reject", nil, []condition{orderIsProposedBySigner, paymentIsSigners, followHasEnds, followNamesSignerAsTarget, replyAsksSigner}},
+	{"Undo", nil, []condition{orderIsAskedBySigner, paymentIsSigners, followNamesSignerAsActor, deedIsSigners}},
 	{"Create", noteTypes, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
 	{"Create", []string{"Document"}, []condition{objectIsEmbedded, objectAtActorsOrigin, objectIsNobodyElses, storedObjectIsActors}},
 	{"Update", []string{"Agreement"}, []condition{objectIsEmbedded, objectAtActorsOrigin, objectAttributedToActor, storedObjectIsActors}},
@@ -180,6 +184,37 @@ func orderIsProposedBySigner(f facts) string {
 func orderIsAskedBySigner(f facts) string {
 	if f.order != nil && (f.order.responder != f.signer || !f.order.asked) {
 		return "only the one who ordered takes it back"
+	}
+	return ""
+}
+
+// payerIsActor wants the payer's own word: nobody pays with what is another's, and a co-op's node signs as the co-op.
+func payerIsActor(f facts) string {
+	if terms(f.act.inner).iri("provider") != f.signer {
+		return "who pays is not who asks for it"
+	}
+	return ""
+}
+
+// paymentIsSigners: a ledger elsewhere answers payments in its books, alone; to the ledger of this node a payer takes back, and a payee takes what is held or lets it go.
+func paymentIsSigners(f facts) string {
+	p := f.payment
+	switch {
+	case p == nil:
+	case !p.ours && (f.act.Type == "Undo" || p.keeper != f.signer):
+		return "only the ledger of the currency answers a payment"
+	case p.ours && f.act.Type == "Undo" && p.payer != f.signer:
+		return "only the payer takes a payment back"
+	case p.ours && f.act.Type != "Undo" && (p.payee != f.signer || f.act.Type == "TentativeAccept"):
+		return "only the payee takes what is held, or lets it go"
+	}
+	return ""
+}
+
+// ledgerIsCurrencys wants the word of a ledger about its own currency.
+func ledgerIsCurrencys(f facts) string {
+	if f.result == "EconomicEvent" && !sameOrigin(string(f.currency), string(f.signer)) {
+		return "the currency is not one of this ledger"
 	}
 	return ""
 }

@@ -73,7 +73,7 @@ func (b *bakery) open(whose activitypub.By) {
 }
 
 func (b *bakery) order(to activitypub.By, amount string) activitypub.PayOrder {
-	return activitypub.PayOrder{Currency: b.fresh(), To: to.Actor, Amount: amount}
+	return activitypub.PayOrder{Currency: activitypub.MoneyHere(b.fresh()), To: to.Actor, Amount: amount}
 }
 
 func (b *bakery) fresh() *storage.Currency {
@@ -118,7 +118,7 @@ func wantRefused(t *testing.T, err error, code ledger.ResultCode) {
 func wantProblem(t *testing.T, err error, code string) {
 	t.Helper()
 	var p *activitypub.Problem
-	if !errors.As(err, &p) || p.Status != http.StatusForbidden || p.Code != code {
+	if !errors.As(err, &p) || p.Status != http.StatusForbidden && p.Status != http.StatusConflict || p.Code != code {
 		t.Errorf("got %v, want the problem %q", err, code)
 	}
 }

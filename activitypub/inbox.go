@@ -98,21 +98,42 @@ func (n *Node) receive(r *http.Request) error {
 	if act.ID == "" && act.Type != "Delete" && act.Type != "Undo" {
 		return problem(http.StatusBadRequest, "id", "the activity has no id")
 	}
-	do, err := n.prepare(signer, f)(r.Context(), act)
+	if isPayment(act) {
+		n.count("received.Offer")
+		return n.takePayment(r.Context(), act, signer) // its own transaction: many payments share one
+	}
+	return n.apply(r.Context(), act, signer, f)
+}
+
+// fetched takes an activity that came from its actor's own origin, when somebody here asked for it there.
+func (n *Node) fetched(ctx context.Context, act *Activity, signer *storage.Actor) error {
+	f, err := n.gather(ctx, signer, act)
+	if err != nil {
+		return err
+	}
+	if err := authorise(f); err != nil {
+		return err
+	}
+	return n.apply(ctx, act, signer, f)
+}
+
+// apply does what an activity means, in the one transaction that also records it.
+func (n *Node) apply(ctx context.Context, act *Activity, signer *storage.Actor, f facts) error {
+	do, err := n.prepare(signer, f)(ctx, act)
 	if err != nil || do == nil {
 		return err
 	}
 	record := &storage.Activity{IRI: act.ID, ActorIRI: act.Actor, Type: act.Type, Object: act.Object, Raw: act.Raw}
 	if act.Type == "Update" || act.ID == "" {
-		sum := sha256.Sum256(body)
+		sum := sha256.Sum256(act.Raw)
 		record.Digest = hex.EncodeToString(sum[:])
 	}
 	fresh := false
-	err = n.DB.Transaction(r.Context(), func(tx *storage.DB) (err error) {
-		if fresh, err = tx.SaveActivity(r.Context(), record); err != nil || !fresh {
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) (err error) {
+		if fresh, err = tx.SaveActivity(ctx, record); err != nil || !fresh {
 			return err // seen before: answering again is harmless
 		}
-		return do(r.Context(), tx)
+		return do(ctx, tx)
 	})
 	if err != nil {
 		return err
@@ -120,7 +141,7 @@ func (n *Node) receive(r *http.Request) error {
 	if !fresh {
 		n.count("repeated")
 		if act.Type == "Offer" {
-			return n.answerAgain(r.Context(), act, signer)
+			return n.answerAgain(ctx, act, signer)
 		}
 		return nil
 	}
@@ -131,8 +152,13 @@ func (n *Node) receive(r *http.Request) error {
 
 // prepare finds who does the work; the table in authorize.go has judged before.
 func (n *Node) prepare(signer *storage.Actor, f facts) preparation {
-	if f.order != nil {
+	switch {
+	case f.order != nil:
 		return n.applyOrder(signer, f.order.id)
+	case f.payment != nil && f.payment.ours:
+		return n.applyPartysWord(signer, f.payment.id)
+	case f.payment != nil, f.result == "EconomicEvent":
+		return n.applyLedgersWord(signer)
 	}
 	switch f.act.Type {
 	case "Follow":
@@ -331,6 +357,20 @@ func (n *Node) gather(ctx context.Context, signer *storage.Actor, act *Activity)
 		}
 		if !errors.Is(err, storage.ErrNotFound) {
 			return f, err
+		}
+		payment, err := n.paymentAbout(ctx, n.DB, act.Object)
+		if err == nil {
+			f.payment = payment
+			break
+		}
+		if !errors.Is(err, storage.ErrNotFound) {
+			return f, err
+		}
+		if result := act.top.child("result"); result != nil && act.Type != "Undo" {
+			if f.result = economicKind(result); f.result == "EconomicEvent" {
+				f.currency = terms(result).iri("resourceConformsTo")
+				break
+			}
 		}
 		_, fact, err := n.followAbout(ctx, n.DB, act)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {

@@ -230,6 +230,15 @@ func (n *Node) signingKey(ctx context.Context, actor storage.ID, kind string) (i
 	return "", nil, fmt.Errorf("actor %s has no %s key: %w", actor, kind, storage.ErrNotFound)
 }
 
+// edKey is the Ed25519 key with which an actor of this node signs what lasts.
+func (n *Node) edKey(ctx context.Context, actor storage.ID) (storage.IRI, ed25519.PrivateKey, error) {
+	id, key, err := n.signingKey(ctx, actor, storage.KeyEd25519)
+	if err != nil {
+		return "", nil, err
+	}
+	return id, key.(ed25519.PrivateKey), nil
+}
+
 // signGet signs what the node asks, as the node itself (federation.md §0).
 func (n *Node) signGet(r *http.Request) error {
 	id, key, err := n.signingKey(r.Context(), n.service.ID, storage.KeyRSA)
@@ -237,6 +246,17 @@ func (n *Node) signGet(r *http.Request) error {
 		return err
 	}
 	return signCavage(r, nil, string(id), key, n.Now())
+}
+
+// signGetAs signs what somebody of this node asks herself, of what is for her alone.
+func (n *Node) signGetAs(actor storage.ID) func(*http.Request) error {
+	return func(r *http.Request) error {
+		id, key, err := n.signingKey(r.Context(), actor, storage.KeyRSA)
+		if err != nil {
+			return err
+		}
+		return signCavage(r, nil, string(id), key, n.Now())
+	}
 }
 
 // parseSignature checks all of a request's signature but the key; the address that it covers is that of our origin, as

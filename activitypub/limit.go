@@ -11,6 +11,8 @@ import (
 // written. web bounds what one client address may ask; a server has many, and a forger needs only one.
 const (
 	inboxRate  rate.Limit = 50 // activities a second, signed
+	payerRate  rate.Limit = 2  // payments a second of one actor
+	payerBurst            = 100
 	inboxBurst            = 1000
 	keyRate    rate.Limit = 5 // unknown keys a second
 	keyBurst              = 300

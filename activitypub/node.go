@@ -70,6 +70,7 @@ type Node struct {
 
 	inboxes *buckets // what hosts may bring
 	unknown *buckets // keys of theirs that may be asked for
+	payers  *buckets // what one actor may ask of the ledger
 }
 
 // New makes a node on a migrated database. At its first use the database gets the node's own actors and their keys;
@@ -107,6 +108,7 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	}
 	n.keys = newKeyring()
 	n.inboxes, n.unknown = newBuckets(inboxRate, inboxBurst), newBuckets(keyRate, keyBurst)
+	n.payers = newBuckets(payerRate, payerBurst)
 	n.mux = n.routes()
 	if err := n.found(ctx); err != nil {
 		return nil, err

@@ -41,6 +41,7 @@ const (
 	actConfirm = "confirm"
 	actDispute = "dispute"
 	actExpire  = "expire"
+	actPaid    = "pay" // told by a ledger: nobody does it by itself
 )
 
 // orderRule is one row of the table of orders: who may do what, when, and how the order then stands.
@@ -348,6 +349,9 @@ func (n *Node) decide(ctx context.Context, tx *storage.DB, o *storage.Order, f *
 	if err != nil {
 		return err
 	}
+	if d.act == actCancel && o.PaymentID != 0 {
+		return problem(http.StatusConflict, "paid", "the order is paid: it can be cancelled once the payment was given back")
+	}
 	now := n.Now().UTC().Truncate(time.Second)
 	switch d.act {
 	case actAccept:
@@ -505,6 +509,9 @@ func (n *Node) request(ctx context.Context, tx *storage.DB, o *storage.Order, f 
 		return err
 	}
 	if d.act == actCancel {
+		if o.PaymentID != 0 {
+			return problem(http.StatusConflict, "paid", "the order is paid: ask %s to give the payment back first", p.proposer.Handle(n.Host))
+		}
 		if o.CancelAsked {
 			return problem(http.StatusConflict, "state", "%s was asked to cancel it, and has not answered yet", p.proposer.Handle(n.Host))
 		}
@@ -664,7 +671,7 @@ func (n *Node) checkOrder(ctx context.Context, id, offer storage.ID) error {
 			return err
 		}
 		if p.proposer.Local() {
-			if o.State != storage.OrderProposed && o.State != storage.OrderAccepted {
+			if o.State != storage.OrderProposed && o.State != storage.OrderAccepted || o.PaymentID != 0 {
 				o.NextAt = nil
 				return tx.SaveOrder(ctx, o)
 			}
@@ -701,7 +708,7 @@ func (n *Node) checkOrder(ctx context.Context, id, offer storage.ID) error {
 
 // dueAt is when the proposer's node looks at an order again; nil for never.
 func dueAt(o *storage.Order) *time.Time {
-	if o.State != storage.OrderProposed && o.State != storage.OrderAccepted {
+	if o.State != storage.OrderProposed && o.State != storage.OrderAccepted || o.PaymentID != 0 {
 		return nil
 	}
 	at := o.ExpiresAt

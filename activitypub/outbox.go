@@ -43,7 +43,35 @@ type shipment struct {
 
 // send gives an activity of ours an id and a proof (FEP-8b32), stores its bytes, and queues its deliveries: all in tx.
 func (n *Node) send(ctx context.Context, tx *storage.DB, from *storage.Actor, m map[string]any, s shipment) error {
-	row := &storage.Activity{ID: tx.NewID(), ActorIRI: from.IRI, Type: m["type"].(string), Object: s.object, Local: true, Public: s.public}
+	var keyID storage.IRI
+	var key ed25519.PrivateKey
+	keys, err := tx.KeysOf(ctx, from.ID)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if k.Kind == storage.KeyEd25519 && k.Private != "" {
+			parsed, err := parsePrivateKey(k.Private)
+			if err != nil {
+				return err
+			}
+			keyID, key = k.IRI, parsed.(ed25519.PrivateKey)
+			break
+		}
+	}
+	row, err := n.seal(from, keyID, key, m, s)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.SaveActivity(ctx, row); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, n.deliveriesOf(row, from, s), s.supersede)
+}
+
+// seal gives an activity of ours an id and a proof (FEP-8b32); without a key it gets none. Nothing is stored.
+func (n *Node) seal(from *storage.Actor, keyID storage.IRI, key ed25519.PrivateKey, m map[string]any, s shipment) (*storage.Activity, error) {
+	row := &storage.Activity{ID: n.DB.NewID(), ActorIRI: from.IRI, Type: m["type"].(string), Object: s.object, Local: true, Public: s.public}
 	if _, ok := m["id"]; !ok {
 		m["id"] = n.Origin + "/activities/" + row.ID.String()
 	}
@@ -53,33 +81,22 @@ func (n *Node) send(ctx context.Context, tx *storage.DB, from *storage.Actor, m 
 	}
 	raw, err := encode(m)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	keys, err := tx.KeysOf(ctx, from.ID)
-	if err != nil {
-		return err
-	}
-	for _, k := range keys {
-		if k.Kind != storage.KeyEd25519 || k.Private == "" {
-			continue
+	if key != nil {
+		if raw, err = signProof(raw, string(keyID), key, n.Now()); err != nil {
+			return nil, err
 		}
-		key, err := parsePrivateKey(k.Private)
-		if err != nil {
-			return err
-		}
-		if raw, err = signProof(raw, string(k.IRI), key.(ed25519.PrivateKey), n.Now()); err != nil {
-			return err
-		}
-		break
 	}
 	row.Raw = raw
-	if _, err := tx.SaveActivity(ctx, row); err != nil {
-		return err
-	}
+	return row, nil
+}
+
+// deliveriesOf are the ways of an activity of ours to the inboxes of others.
+func (n *Node) deliveriesOf(row *storage.Activity, from *storage.Actor, s shipment) (ds []storage.Delivery) {
 	if s.line == "" {
 		s.line = s.object
 	}
-	var ds []storage.Delivery
 	seen := map[storage.IRI]bool{}
 	for _, inbox := range s.inboxes {
 		if inbox == "" || seen[inbox] || n.isOurs(inbox) {
@@ -88,7 +105,7 @@ func (n *Node) send(ctx context.Context, tx *storage.DB, from *storage.Actor, m 
 		seen[inbox] = true
 		ds = append(ds, storage.Delivery{ActivityID: row.ID, Inbox: inbox, Host: hostOf(inbox), ActorID: from.ID, Object: s.line, Lasting: s.lasting})
 	}
-	return tx.Enqueue(ctx, ds, s.supersede)
+	return ds
 }
 
 // lineOf is the order of all that one actor does to another or to a post, in one way, and takes back.

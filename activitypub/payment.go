@@ -2,7 +2,6 @@ package activitypub
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/http"
 	"strings"
@@ -13,21 +12,90 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"planet/ledger"
-	"planet/ledger/proof"
 	"planet/storage"
 )
 
+// settled does on this node what follows from how a payment stands now: who is told, and the order, the request or the first payment that it is about.
+func (n *Node) settled(ctx context.Context, tx *storage.DB, p *storage.Payment, u ledger.Currency) error {
+	payer, err := tx.ActorByIRI(ctx, p.Payer)
+	if err != nil {
+		return err
+	}
+	payee, err := tx.ActorByIRI(ctx, p.Payee)
+	if errors.Is(err, storage.ErrNotFound) && p.State == storage.PaymentRejected {
+		return nil // nobody whom we know: nothing else happened
+	}
+	if err != nil {
+		return err
+	}
+	switch p.State {
+	case storage.PaymentCommitted, storage.PaymentHeld:
+		err = n.tellOfPayment(ctx, tx, payee, payer, p)
+	case storage.PaymentCancelled, storage.PaymentExpired:
+		if p.Hold != 0 {
+			err = n.tellOfPayment(ctx, tx, payee, payer, p)
+		}
+	}
+	if err == nil && p.CurrencyID == 0 || p.Hold != 0 && p.State != storage.PaymentHeld { // who pays here sees at once what comes of it
+		err = errors.Join(err, n.tellOfPayment(ctx, tx, payer, payee, p))
+	}
+	if err != nil || p.State != storage.PaymentCommitted {
+		return err
+	}
+	if p.RefundOf != nil {
+		return n.givenBack(ctx, tx, p)
+	}
+	if err := n.paidRequest(ctx, tx, p); err != nil {
+		return err
+	}
+	return n.paidOrder(ctx, tx, p, u)
+}
+
+// tellOfPayment notifies one side of a payment, when it is of this node: a co-op by itself and by those who look after its money.
+func (n *Node) tellOfPayment(ctx context.Context, tx *storage.DB, told, from *storage.Actor, p *storage.Payment) error {
+	if !told.Local() || told.DeletedAt != nil {
+		return nil
+	}
+	ids := []storage.ID{told.ID}
+	if told.Type != storage.Person {
+		people, err := tx.OwnActors(ctx, told.ID, hearers)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, people...)
+	}
+	for _, id := range ids {
+		if id == from.ID {
+			continue
+		}
+		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: "payment." + p.State, FromID: from.ID, PaymentID: p.ID, OrderID: p.OrderID}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // PayOrder is what somebody wants to pay.
 type PayOrder struct {
-	Currency *storage.Currency
+	Currency *Money
 	To       *storage.Actor
-	Amount   string        // as typed
-	Memo     string        // plain text
-	Hold     time.Duration // 0: pay at once; else hold the amount for so long, until the payee takes it or lets it go
-	Order    storage.IRI   // what is paid with it: the payer pays it to the payee once
-	Dated    time.Time     // the day that people give to it, at most a month back; zero: none. It moves nothing in time
-	Key      string        // of the one who asks: the same order under the same key is done once; "" for none
+	Amount   string         // as typed
+	Memo     string         // plain text
+	Hold     time.Duration  // 0: pay at once; else hold the amount for so long, until the payee takes it or lets it go
+	Order    *storage.Order // what is paid with it, once; nil for none
+	Fulfills storage.IRI    // likewise, of a request for payment; "" for none
+	Dated    time.Time      // the day that people give to it, at most a month back; zero: none. It moves nothing in time
+	Lasts    time.Duration  // how long a ledger elsewhere may take to accept it; 0: paymentLife
+	Key      string         // of the one who asks: the same order under the same key is done once; "" for none
 }
+
+// Times of a payment.
+const (
+	paymentLife    = 15 * time.Minute   // a ledger may accept it so long, unless it says how long
+	maxPaymentLife = 7 * 24 * time.Hour // however long it says
+	firstAsk       = 15 * time.Second   // after so long without an answer the ledger is asked for it
+	maxAsk         = 12 * time.Hour     // and at last so often
+)
 
 // maxMemoRunes and maxKey bound the words of a payment, and a key that makes it safe to ask again.
 const (
@@ -73,52 +141,12 @@ func (n *Node) actIRI(by By, key string) (storage.IRI, storage.ID, error) {
 	return storage.IRI(n.Origin + "/activities/" + ledger.NewID("key", string(by.Actor.IRI), key).String()), id, nil
 }
 
-// accountOf names the account of an owner for a payment: hers, or one that does not exist. An account that was given to somebody else is not hers any more (F37).
-func (n *Node) accountOf(ctx context.Context, c *storage.Currency, owner *storage.Actor) (ledger.Account, error) {
-	a, err := n.DB.Account(ctx, c, owner.IRI)
-	if !errors.Is(err, storage.ErrNotFound) {
-		return a, err
-	}
-	id := ledger.NewID("account", c.Book.IRI, string(owner.IRI))
-	switch _, err := n.DB.AccountByID(ctx, id); {
-	case err == nil:
-		id = ledger.NewID("no account", c.Book.IRI, string(owner.IRI))
-	case !errors.Is(err, storage.ErrNotFound):
-		return a, err
-	}
-	return ledger.Account{ID: id}, nil
-}
-
-// stillOf says, within the transaction that moves the money, that an account is still its owner's: it may have been given to somebody else (F37).
-// One that does not exist is the ledger's affair.
-func stillOf(ctx context.Context, tx *storage.DB, owner storage.IRI, account ledger.ID) error {
-	a, err := tx.AccountByID(ctx, account)
-	if err == nil && a.Ref != string(owner) {
-		return problem(http.StatusForbidden, "account", "the account was given to somebody else")
-	}
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-// payeeStill is stillOf for the payee of a transfer that was made.
-func payeeStill(ctx context.Context, tx *storage.DB, p *storage.Payment) error {
-	t, _, err := tx.Transfer(ctx, p.Transfer())
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil // the ledger's affair
-	}
-	if err != nil {
-		return err
-	}
-	return stillOf(ctx, tx, p.Payee, t.Credit)
-}
-
-// Pay pays, or holds, as by.Actor: a person as herself, a co-op by its admins, treasurers and cashiers. A refusal of the ledger is a *ledger.RefusedError
-// beside the payment that tells it: it is kept, and stays the answer to the same key.
+// Pay pays, or holds, as by.Actor: a person as herself, a co-op by its admins, treasurers and cashiers. In a currency of this node the payment is settled when
+// Pay returns; a ledger elsewhere answers later, and until then the payment is sent, and nothing is paid. Above the co-op's thresholds it waits for a second person.
+// A refusal of the ledger is a *ledger.RefusedError beside the payment that tells it: it is kept, and stays the answer to the same key.
 func (n *Node) Pay(ctx context.Context, by By, o PayOrder) (*storage.Payment, error) {
-	c := o.Currency
-	amount, err := ledger.ParseTyped(o.Amount, c.Book.Kind, c.Book.Scale)
+	m := o.Currency
+	amount, err := ledger.ParseTyped(o.Amount, m.Book.Kind, m.Book.Scale)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +159,9 @@ func (n *Node) Pay(ctx context.Context, by By, o PayOrder) (*storage.Payment, er
 		return nil, err
 	}
 	now := n.Now()
+	if o.Lasts == 0 {
+		o.Lasts = paymentLife
+	}
 	switch {
 	case o.Hold != 0 && (o.Hold < ledger.MinTimeout || o.Hold > ledger.MaxTimeout):
 		return nil, invalid("hold", "between %s and %d days", ledger.MinTimeout, ledger.MaxTimeout/(24*time.Hour))
@@ -138,137 +169,140 @@ func (n *Node) Pay(ctx context.Context, by By, o PayOrder) (*storage.Payment, er
 		return nil, invalid("dated", "a payment takes place when it is made: one for a later day cannot be ordered ahead") // F11
 	case !o.Dated.IsZero() && now.Sub(o.Dated) > ledger.MaxEffectiveAge:
 		return nil, invalid("dated", "at most %d days back", ledger.MaxEffectiveAge/(24*time.Hour))
+	case o.Lasts < time.Minute || o.Lasts > maxPaymentLife:
+		return nil, invalid("lasts", "between a minute and %d days", maxPaymentLife/(24*time.Hour))
 	case o.To.DeletedAt != nil:
 		return nil, invalid("to", "%s is gone", o.To.Username)
 	}
-	payer, err := n.accountOf(ctx, c, by.Actor)
-	if err != nil {
-		return nil, err
+	uid := ledger.NewID("pay", string(iri))
+	row := storage.Payment{ID: number, IRI: iri, UID: uid[:], Currency: storage.IRI(m.Book.IRI), Payer: by.Actor.IRI, Payee: o.To.IRI, Amount: amount,
+		Code: ledger.Payment.String(), Memo: memo, Fulfills: o.Fulfills, Hold: int64((o.Hold + time.Second - 1) / time.Second)}
+	if m.Here != nil {
+		row.CurrencyID = m.Here.ID
 	}
-	payee, err := n.accountOf(ctx, c, o.To)
-	if err != nil {
-		return nil, err
-	}
-	p := ledger.Pay{ID: ledger.NewID("pay", string(iri)), Currency: c.Book.ID, Debit: payer.ID, Credit: payee.ID, Amount: amount,
-		Pending: o.Hold != 0, Timeout: o.Hold}
-	act := "pay"
-	switch c.Book.Issuer {
-	case ledger.ID{}:
-	case payer.ID:
-		p.Code, act = ledger.Issue, "issue"
-	case payee.ID:
-		p.Code = ledger.Redeem
-	}
-	if !o.Dated.IsZero() {
-		if p.EffectiveAt = ledger.Instant(o.Dated.UnixNano()); p.EffectiveAt < max(payer.OpenedAt, payee.OpenedAt) {
-			return nil, invalid("dated", "one of the accounts was not open then")
+	if o.Order != nil {
+		if err := n.payable(ctx, &row, o.Order, m); err != nil {
+			return nil, err
 		}
 	}
-	if o.Order != "" {
-		if len(o.Order) > ledger.MaxText {
-			return nil, invalid("order", "at most %d bytes", ledger.MaxText)
-		}
-		p.Settles = ledger.NewID("settles", c.Book.IRI, string(by.Actor.IRI), string(o.To.IRI), string(o.Order))
-	}
-	row := storage.Payment{ID: number, IRI: iri, UID: p.ID[:], CurrencyID: c.ID, Payer: by.Actor.IRI, Payee: o.To.IRI, Amount: amount, Code: p.Code.String(), Memo: memo}
-	owners := func(tx *storage.DB) error {
-		if err := stillOf(ctx, tx, by.Actor.IRI, p.Debit); err != nil {
-			return err
-		}
-		return stillOf(ctx, tx, o.To.IRI, p.Credit)
-	}
-	return n.submit(ctx, by, c, row, act, owners, func(memo ledger.Digest) ledger.Command {
-		p.Memo = memo
-		return p
-	}, o.Hold)
-}
-
-// submit hands a payment to the ledger, with its row and the record of who did it. owners checks, in its transaction, whose the accounts are; command makes
-// the ledger's command around the commitment to the words.
-func (n *Node) submit(ctx context.Context, by By, c *storage.Currency, row storage.Payment, act string, owners func(tx *storage.DB) error, command func(memo ledger.Digest) ledger.Command, hold time.Duration) (*storage.Payment, error) {
 	if by.User != nil {
 		row.UserID = by.User.ID
 	}
-	for again := range 3 {
-		old, err := n.DB.PaymentByIRI(ctx, row.IRI)
-		switch {
-		case err == nil:
-			row.MemoSalt = old.MemoSalt // asked before: the same words under the same salt are the same command
-		case !errors.Is(err, storage.ErrNotFound):
-			return nil, err
-		case row.Memo != "":
-			row.MemoSalt = make([]byte, 32)
-			if _, err := rand.Read(row.MemoSalt); err != nil {
-				return nil, err
-			}
-		}
-		var digest ledger.Digest
-		if row.Memo != "" {
-			var salt [32]byte
-			copy(salt[:], row.MemoSalt)
-			digest = proof.Commitment(salt, []byte(row.Memo))
-		}
-		res, err := n.DB.Pay(ctx, storage.Submission{Currency: c.Book.ID, Group: ledger.Group{command(digest)},
-			Check: func(tx *storage.DB) error {
-				if err := n.allowedAmount(ctx, tx, by, act, c, row.Amount); err != nil {
-					return err
-				}
-				return owners(tx)
-			},
-			Rows: func(r ledger.Result) storage.Rows { return paymentRows(by, row, r, hold) }})
-		known := old.IRI != ""
-		switch {
-		case errors.Is(err, storage.ErrUnknown) && again < 2:
-			continue // the same again tells
-		case err != nil:
-			return nil, err
-		case res.Code == ledger.ExistsWithDifferent && !known && again < 2:
-			if _, err := n.DB.PaymentByIRI(ctx, row.IRI); err == nil {
-				continue // the same was asked for at the same time, and came first with its own salt
-			}
-		}
-		kept, err := n.DB.PaymentByIRI(ctx, row.IRI)
-		switch {
-		case res.Code == ledger.ExistsWithDifferent, errors.Is(err, storage.ErrNotFound) && !res.Code.OK():
-			return nil, res.Err()
-		case err != nil:
-			return nil, err
-		}
-		return kept, res.Err()
-	}
-	return nil, storage.ErrUnknown
+	return n.launch(ctx, by, &tender{row: row, money: m, payer: by.Actor, payee: o.To, dated: o.Dated, lasts: o.Lasts, act: "pay"})
 }
 
-// paymentRows are what stands beside the ledger's answer.
-func paymentRows(by By, row storage.Payment, r ledger.Result, hold time.Duration) storage.Rows {
-	p, at := row, time.Unix(0, int64(r.At)).UTC()
+// tender is a payment on its way to a ledger: the row that is to stand for it, the parties as they are known here, and the Offer once it is signed.
+type tender struct {
+	row          storage.Payment
+	money        *Money
+	payer, payee *storage.Actor // payee: nil when she cannot be found
+	dated        time.Time
+	lasts        time.Duration
+	act          string           // the right that it takes
+	by           *By              // who of this node acts; nil elsewhere
+	original     *storage.Payment // that is given back; nil for none
+	evidence     *storage.Activity
+	code, words  string                     // why it cannot be, before the ledger is asked; "" when nothing speaks against it
+	waited       bool                       // its row is there, as it had to wait for a second person
+	also         func(tx *storage.DB) error // what is done in the transaction that settles or sends it; optional
+}
+
+// launch signs the Offer of a payment of this node and brings it to its ledger, unless it was before or has to wait for a second person.
+func (n *Node) launch(ctx context.Context, by By, t *tender) (*storage.Payment, error) {
+	t.by = &by
+	if old, err := n.DB.PaymentByIRI(ctx, t.row.IRI); err == nil && !t.waited {
+		return n.askedBefore(ctx, old, t)
+	} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return nil, err
+	}
+	if !t.waited {
+		waiting, err := n.mustWait(ctx, by, t)
+		if err != nil || waiting != nil {
+			return waiting, err
+		}
+	}
+	now := n.Now()
+	ends := now.Add(t.lasts).UTC().Truncate(time.Second)
+	t.row.EndsAt, t.row.ExpiresAt = &ends, nil
+	if t.row.Hold != 0 {
+		due := now.Add(time.Duration(t.row.Hold) * time.Second).UTC()
+		t.row.ExpiresAt = &due
+	}
+	var corrects storage.IRI
+	if t.original != nil {
+		corrects = t.original.Event
+	}
+	summary := t.payer.Username + " pays " + t.money.Book.Format(int64(t.row.Amount)) + " " + t.money.Book.Code + " to " + t.payee.Username
+	keyID, key, err := n.edKey(ctx, t.payer.ID)
+	if err != nil {
+		return nil, err
+	}
+	t.evidence, err = n.seal(t.payer, keyID, key, n.paymentOfferToWire(&t.row, t.money.Book, t.money.Keeper, corrects, t.dated, now, summary), shipment{object: t.row.IRI, context: contextValueFlows})
+	if err != nil {
+		return nil, err
+	}
+	body, err := bodyOf(t.evidence.Raw)
+	if err != nil {
+		return nil, err
+	}
+	t.row.Body = body[:]
+	var p *storage.Payment
+	if t.money.Here != nil {
+		p, err = n.settleHere(ctx, t)
+	} else {
+		p, err = n.sendPayment(ctx, t)
+	}
+	n.Wake()
+	return p, err
+}
+
+// askedBefore answers who asks for a payment again under the same key: with what came of it, if it is the same.
+func (n *Node) askedBefore(ctx context.Context, old *storage.Payment, t *tender) (*storage.Payment, error) {
+	r := &t.row
+	same := old.Payer == r.Payer && old.Payee == r.Payee && old.Currency == r.Currency && old.Memo == r.Memo && old.Fulfills == r.Fulfills && old.Hold == r.Hold &&
+		(old.RefundOf == nil) == (r.RefundOf == nil) && (r.RefundOf == nil || *old.RefundOf == *r.RefundOf) && (old.Amount == r.Amount || old.Hold != 0 && old.Amount < r.Amount)
+	if !same {
+		return nil, ledger.Result{Code: ledger.ExistsWithDifferent}.Err()
+	}
+	return old, n.refusalOfPayment(ctx, old)
+}
+
+// refusalOfPayment is the refusal of a payment as an error; nil when it was not refused.
+func (n *Node) refusalOfPayment(ctx context.Context, p *storage.Payment) error {
+	if p.State != storage.PaymentRejected {
+		return nil
+	}
+	if p.CurrencyID != 0 { // the ledger has kept its answer
+		if t, err := n.DB.Outcome(ctx, p.Transfer()); err == nil {
+			return &RefusedError{p, ledger.Result{Code: ledger.IDAlreadyFailed, Cause: t}}
+		} else if !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+	}
+	return &RefusedError{p, ledger.Result{Code: ledger.Malformed}}
+}
+
+// RefusedError is a payment that was refused, in the words of its ledger.
+type RefusedError struct {
+	Payment *storage.Payment
+	Result  ledger.Result // of a ledger elsewhere only that it is none
+}
+
+func (e *RefusedError) Error() string { return e.Payment.Words }
+
+// Unwrap gives the refusal of a ledger of this node.
+func (e *RefusedError) Unwrap() error { return e.Result.Err() }
+
+// payAct is what is recorded of who pays.
+func payAct(p *storage.Payment) string {
 	switch {
-	case r.Code.OK() && hold != 0:
-		ends := at.Add(hold)
-		p.State, p.ExpiresAt = storage.PaymentHeld, &ends
-	case r.Code.OK():
-		p.State, p.SettledAt = storage.PaymentCommitted, &at
-	case r.Reason().Durable():
-		p.State, p.Reason = storage.PaymentRejected, r.Reason().String()
+	case p.RefundOf != nil:
+		return "refund"
+	case p.Hold != 0:
+		return "hold"
 	default:
-		return storage.Rows{} // nothing that stays: it may be asked again
+		return "pay"
 	}
-	rows := storage.Rows{Payments: []*storage.Payment{&p}}
-	if r.Code == ledger.OKCreated {
-		kind := "payment.pay"
-		switch {
-		case p.RefundOf != nil:
-			kind = "payment.refund"
-		case hold != 0:
-			kind = "payment.hold"
-		}
-		a := &storage.Act{ActorID: by.Actor.ID, Kind: kind, Object: p.IRI}
-		if by.User != nil {
-			a.UserID = by.User.ID
-		}
-		rows.Acts = []*storage.Act{a}
-	}
-	return rows
 }
 
 // twinWithin is how soon after a payment the same one again looks like a button that was pressed twice.
@@ -287,8 +321,8 @@ func (n *Node) Twin(ctx context.Context, p *storage.Payment) (*storage.Payment, 
 	return twin, err
 }
 
-// payeeOf finds a payment for its payee.
-func (n *Node) payeeOf(ctx context.Context, by By, id storage.ID) (*storage.Payment, *storage.Currency, error) {
+// payeeOf finds a payment for its payee, with its currency.
+func (n *Node) payeeOf(ctx context.Context, by By, id storage.ID) (*storage.Payment, *Money, error) {
 	p, err := n.DB.PaymentByID(ctx, id)
 	if err != nil {
 		return nil, nil, err
@@ -296,130 +330,217 @@ func (n *Node) payeeOf(ctx context.Context, by By, id storage.ID) (*storage.Paym
 	if by.Actor.IRI != p.Payee {
 		return nil, nil, problem(http.StatusForbidden, "payee", "this is for the payee to do, and that is not %s", by.Actor.Username)
 	}
-	c, err := n.DB.CurrencyByID(ctx, p.CurrencyID)
-	return p, c, err
+	m, err := n.moneyOf(ctx, n.DB, p)
+	return p, m, err
 }
 
-// TakePayment completes a payment that is held, as its payee: of the amount as typed, "" for all of it. The rest goes back.
+// TakePayment completes a payment that is held, as its payee: of the amount as typed, "" for all of it. The rest goes back. When its ledger is elsewhere the payment
+// stays held until that has answered.
 func (n *Node) TakePayment(ctx context.Context, by By, id storage.ID, typed, key string) (*storage.Payment, error) {
-	p, c, err := n.payeeOf(ctx, by, id)
+	p, m, err := n.payeeOf(ctx, by, id)
 	if err != nil {
 		return nil, err
 	}
-	amount, err := n.optional(c.Book, typed, ledger.All)
+	amount, err := n.optional(m.Book, typed, 0)
 	if err != nil {
 		return nil, err
 	}
-	iri, _, err := n.actIRI(by, key)
-	if err != nil {
-		return nil, err
-	}
-	return n.endHold(ctx, by, p, "payment.post", ledger.Post{ID: ledger.NewID("post", string(iri)), Pending: p.Transfer(), Amount: amount})
+	return n.endHold(ctx, by, p, m, "Accept", amount, key)
 }
 
 // ReleasePayment lets a payment that is held go, as its payee: the amount is free again for the payer.
 func (n *Node) ReleasePayment(ctx context.Context, by By, id storage.ID, key string) (*storage.Payment, error) {
-	p, _, err := n.payeeOf(ctx, by, id)
+	p, m, err := n.payeeOf(ctx, by, id)
 	if err != nil {
 		return nil, err
 	}
+	return n.endHold(ctx, by, p, m, "Reject", 0, key)
+}
+
+// endHold says as the payee what becomes of a hold, to its ledger: by an Accept with the amount that is taken, 0 for all of it, or by a Reject.
+func (n *Node) endHold(ctx context.Context, by By, p *storage.Payment, m *Money, kind string, amount ledger.Amount, key string) (*storage.Payment, error) {
 	iri, _, err := n.actIRI(by, key)
 	if err != nil {
 		return nil, err
 	}
-	return n.endHold(ctx, by, p, "payment.void", ledger.Void{ID: ledger.NewID("void", string(iri)), Pending: p.Transfer()})
-}
-
-func (n *Node) endHold(ctx context.Context, by By, p *storage.Payment, kind string, command ledger.Command) (*storage.Payment, error) {
-	var res ledger.Result
-	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+	if err := n.allowed(ctx, n.DB, by, "pay"); err != nil {
+		return nil, err
+	}
+	said, err := n.DB.ActivityByIRI(ctx, iri)
+	if errors.Is(err, storage.ErrNotFound) {
+		said, err = n.sayEnd(ctx, by, p, m, kind, amount, iri)
+	}
+	if err != nil {
+		return nil, err
+	}
+	end, err := n.readEnd(said.Raw, p, m.Book)
+	if err != nil {
+		return nil, err
+	}
+	if end.taken != (kind == "Accept") || end.object != p.IRI || amount != 0 && end.amount != amount {
+		return nil, ledger.Result{Code: ledger.ExistsWithDifferent}.Err()
+	}
+	if m.Here != nil {
+		return n.endHoldHere(ctx, p, m, end, &by, said)
+	}
+	keeper, err := n.actor(ctx, m.Keeper)
+	if err != nil {
+		return nil, err
+	}
+	if p.State != storage.PaymentHeld && p.State != storage.PaymentCommitted {
+		return nil, problem(http.StatusConflict, codeNotPending, "the payment is %s: only what is held can be taken or let go", p.State)
+	}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		if err := n.allowed(ctx, tx, by, "pay"); err != nil {
 			return err
 		}
-		if err := payeeStill(ctx, tx, p); err != nil {
-			return err
-		}
-		results, err := tx.Ledger(ctx, ledger.Group{command})
+		now, err := tx.LockPayment(ctx, p.ID)
 		if err != nil {
 			return err
 		}
-		if res = results[0]; res.Code != ledger.OKCreated {
-			return nil // the refusal stays
-		}
-		t, _, err := tx.Transfer(ctx, p.Transfer())
-		if err != nil {
+		row := *said
+		fresh, err := tx.SaveActivity(ctx, &row)
+		if err != nil || !fresh || now.State != storage.PaymentHeld {
 			return err
 		}
-		now := *p
-		now.State = storage.PaymentCancelled
-		if t.State == ledger.Posted {
-			now.State, now.Amount = storage.PaymentCommitted, t.Posted
+		next := n.Now().Add(firstAsk).UTC()
+		if now.NextAt, now.Tries = &next, 0; now.ExpiresAt != nil && now.ExpiresAt.Before(next) {
+			now.NextAt = now.ExpiresAt
 		}
-		if err := tx.SettlePayment(ctx, &now); err != nil {
+		if err := tx.SettlePayment(ctx, now); err != nil {
 			return err
 		}
-		return record(ctx, tx, by, kind, p.IRI)
+		ds := n.deliveriesOf(&row, by.Actor, shipment{object: p.IRI, line: lineOf(by.Actor.IRI, "payment", p.IRI), inboxes: []storage.IRI{keeper.Inbox}, lasting: true})
+		if err := tx.Enqueue(ctx, ds, storage.SupersedeNone); err != nil {
+			return err
+		}
+		return record(ctx, tx, by, endActs[kind], p.IRI)
 	})
 	if err != nil {
 		return nil, err
 	}
-	kept, err := n.DB.PaymentByID(ctx, p.ID)
+	n.Wake()
+	return n.DB.PaymentByID(ctx, p.ID)
+}
+
+// endActs are what is recorded of who ends a hold.
+var endActs = map[string]string{"Accept": "payment.post", "Reject": "payment.void"}
+
+// sayEnd makes the activity by which a payee of this node ends a hold.
+func (n *Node) sayEnd(ctx context.Context, by By, p *storage.Payment, m *Money, kind string, amount ledger.Amount, iri storage.IRI) (*storage.Activity, error) {
+	w := map[string]any{"id": string(iri), "type": kind, "actor": by.Actor.IRI, "to": []any{m.Keeper}, "object": p.IRI, "published": wireTime(n.Now())}
+	if kind == "Accept" {
+		taken := *p
+		if taken.Event = ""; amount != 0 {
+			taken.Amount = amount
+		}
+		w["result"] = eventToWire(&taken, m.Book, "")
+	}
+	keyID, key, err := n.edKey(ctx, by.Actor.ID)
 	if err != nil {
 		return nil, err
 	}
-	return kept, res.Err()
+	return n.seal(by.Actor, keyID, key, w, shipment{object: p.IRI, context: contextValueFlows})
 }
 
 // RefundPayment gives a payment back, as its payee: of the amount as typed, "" for all that is left of it. A refund is a payment of its own; the first one stays.
 func (n *Node) RefundPayment(ctx context.Context, by By, id storage.ID, typed, memo, key string) (*storage.Payment, error) {
-	p, c, err := n.payeeOf(ctx, by, id)
+	p, m, err := n.payeeOf(ctx, by, id)
 	if err != nil {
 		return nil, err
 	}
 	if memo, err = cleanMemo(memo); err != nil {
 		return nil, err
 	}
-	amount, err := n.optional(c.Book, typed, ledger.All)
-	if err != nil {
-		return nil, err
-	}
 	iri, number, err := n.actIRI(by, key)
 	if err != nil {
 		return nil, err
 	}
-	f := ledger.Refund{ID: ledger.NewID("pay", string(iri)), Original: p.Transfer(), Amount: amount}
-	row := storage.Payment{ID: number, IRI: iri, UID: f.ID[:], CurrencyID: c.ID, Payer: p.Payee, Payee: p.Payer, Amount: amount, Code: ledger.RefundCode.String(), Memo: memo, RefundOf: &p.ID}
-	if typed == "" { // what is left is known to the ledger alone; a row says what people would read now
-		t, _, err := n.DB.Transfer(ctx, p.Transfer())
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return nil, err
-		}
-		row.Amount = t.Posted - t.Refunded
+	if p.State != storage.PaymentCommitted {
+		return nil, problem(http.StatusConflict, codeRefund, "the payment is %s: only what was paid can be given back", p.State)
+	}
+	back, err := n.DB.Refunded(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	amount, err := n.optional(m.Book, typed, p.Amount-back)
+	if err != nil {
+		return nil, err
+	}
+	if typed == "" {
 		if old, err := n.DB.PaymentByIRI(ctx, iri); err == nil {
-			row.Amount = old.Amount
-		}
-		if row.Amount > 0 {
-			f.Amount = row.Amount
+			amount = old.Amount
+		} else if p.RefundOf == nil && amount == 0 {
+			return nil, problem(http.StatusConflict, codeRefund, "all of it was given back already")
 		}
 	}
-	owners := func(tx *storage.DB) error { return payeeStill(ctx, tx, p) }
-	return n.submit(ctx, by, c, row, "pay", owners, func(memo ledger.Digest) ledger.Command {
-		f.Memo = memo
-		return f
-	}, 0)
+	payee, err := n.actor(ctx, p.Payer)
+	if err != nil {
+		return nil, err
+	}
+	uid := ledger.NewID("pay", string(iri))
+	row := storage.Payment{ID: number, IRI: iri, UID: uid[:], CurrencyID: p.CurrencyID, Currency: p.Currency, Payer: p.Payee, Payee: p.Payer, Amount: amount,
+		Code: ledger.RefundCode.String(), Memo: memo, RefundOf: &p.ID}
+	if by.User != nil {
+		row.UserID = by.User.ID
+	}
+	return n.launch(ctx, by, &tender{row: row, money: m, payer: by.Actor, payee: payee, lasts: paymentLife, act: "pay", original: p})
 }
 
-// holdEvery is how often holds are looked at whose time has passed; whoever touches one sees at once that it has.
-const (
-	holdEvery = 3 * time.Second
-	holdBatch = 500
-)
+// CancelPayment takes a payment back as its payer, as long as nobody has answered: one that waits for a second person at once, one that was sent if the ledger has not
+// accepted it yet.
+func (n *Node) CancelPayment(ctx context.Context, by By, id storage.ID) (*storage.Payment, error) {
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		p, err := tx.LockPayment(ctx, id)
+		if err != nil {
+			return err
+		}
+		if by.Actor.IRI != p.Payer {
+			return problem(http.StatusForbidden, "payer", "this is for the payer to do, and that is not %s", by.Actor.Username)
+		}
+		if err := n.allowed(ctx, tx, by, "pay"); err != nil {
+			return err
+		}
+		switch p.State {
+		case storage.PaymentWaiting:
+			p.State, p.Reason, p.Words, p.NextAt = storage.PaymentCancelled, codeCancelled, "The payer has taken it back.", nil
+			if err := tx.SettlePayment(ctx, p); err != nil {
+				return err
+			}
+		case storage.PaymentSent:
+			m, err := n.moneyOf(ctx, tx, p)
+			if err != nil {
+				return err
+			}
+			keeper, err := tx.ActorByIRI(ctx, m.Keeper)
+			if err != nil {
+				return err
+			}
+			w := map[string]any{"type": "Undo", "actor": by.Actor.IRI, "to": []any{keeper.IRI}, "published": wireTime(n.Now()),
+				"object": map[string]any{"id": p.IRI, "type": "Offer", "actor": p.Payer}}
+			if err := n.send(ctx, tx, by.Actor, w, shipment{object: p.IRI, line: lineOf(p.Payer, "payment", p.IRI), inboxes: []storage.IRI{keeper.Inbox}, lasting: true}); err != nil {
+				return err
+			}
+		default:
+			return problem(http.StatusConflict, "state", "the payment is %s: it cannot be taken back. Ask the payee to give it back", p.State)
+		}
+		return record(ctx, tx, by, "payment.cancel", p.IRI)
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.Wake()
+	return n.DB.PaymentByID(ctx, id)
+}
 
-// holdLoop ends holds whose time has passed.
+// holdLoop ends holds whose time has passed, and looks at payments whose time has come.
 func (n *Node) holdLoop(ctx context.Context) error {
 	for {
 		if err := n.ExpireHolds(ctx); err != nil && ctx.Err() == nil {
 			n.Log.Error("holds whose time has passed", "err", err)
+		}
+		if err := n.CheckPayments(ctx); err != nil && ctx.Err() == nil {
+			n.Log.Error("payments whose time has come", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -427,24 +548,4 @@ func (n *Node) holdLoop(ctx context.Context) error {
 		case <-time.After(holdEvery):
 		}
 	}
-}
-
-// ExpireHolds ends all holds whose time has passed, in every currency that may be written.
-func (n *Node) ExpireHolds(ctx context.Context) error {
-	cs, err := n.DB.Currencies(ctx)
-	if err != nil {
-		return err
-	}
-	var failed error
-	for _, c := range cs {
-		if c.Frozen != "" {
-			continue
-		}
-		for count := holdBatch; count == holdBatch; {
-			if count, err = n.DB.Expire(ctx, c, holdBatch); err != nil && !errors.Is(err, storage.ErrFrozen) {
-				failed = errors.Join(failed, err)
-			}
-		}
-	}
-	return failed
 }

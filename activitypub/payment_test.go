@@ -115,7 +115,7 @@ func TestF03TheSameAgainIsAskedAbout(t *testing.T) {
 	if got := twin(second); got != first.ID {
 		t.Errorf("got the twin %s, want %s", got, first.ID)
 	}
-	if got := twin(&storage.Payment{Payer: bo.Actor.IRI, Payee: cleo.Actor.IRI, CurrencyID: b.currency.ID, Amount: 300}); got != second.ID {
+	if got := twin(&storage.Payment{Payer: bo.Actor.IRI, Payee: cleo.Actor.IRI, Currency: storage.IRI(b.currency.Book.IRI), Amount: 300}); got != second.ID {
 		t.Errorf("before it is made: got the twin %s, want %s", got, second.ID)
 	}
 	b.net.Sleep(61 * time.Second)
@@ -173,7 +173,7 @@ func TestAKeyMakesARetrySafe(t *testing.T) {
 	big.Key = "big"
 	p, err := b.Pay(ctx, bo, big)
 	wantRefused(t, err, ledger.ExceedsFloor)
-	if p == nil || p.State != storage.PaymentRejected || p.Reason != "exceeds_floor" {
+	if p == nil || p.State != storage.PaymentRejected || p.Reason != "credit_limit" {
 		t.Errorf("got %+v", p)
 	}
 	b.pay(cleo, bo, "2") // now there would be enough
@@ -281,8 +281,12 @@ func TestF56WordsStayWordsAndAreCommittedTo(t *testing.T) {
 func TestF42WhatIsPaidWithAnOrderIsPaidOnce(t *testing.T) {
 	b := newBakery(t, ledger.Mutual, "bo", "cleo")
 	ctx, bo, cleo := t.Context(), b.people["bo"], b.people["cleo"]
+	offer, err := b.PublishOffer(ctx, cleo, activitypub.OfferDraft{Title: "Loaf", Price: "3.00", Currency: "GRN", AutoAccept: true})
+	b.must(err)
+	ordered, err := b.PlaceOrder(ctx, bo, activitypub.OrderDraft{Offer: offer})
+	b.must(err)
 	o := b.order(cleo, "3")
-	o.Order, o.Hold = "https://rye.example/agreements/5", time.Hour
+	o.Order, o.Hold = ordered, time.Hour
 	p, err := b.Pay(ctx, bo, o)
 	b.must(err)
 	o.Hold = 0
@@ -293,10 +297,9 @@ func TestF42WhatIsPaidWithAnOrderIsPaidOnce(t *testing.T) {
 	_, err = b.Pay(ctx, bo, o) // it is open again
 	b.must(err)
 	_, err = b.Pay(ctx, bo, o)
-	wantRefused(t, err, ledger.AlreadySettled)
-	if _, err := b.Pay(ctx, b.coop, o); err != nil { // nobody blocks another's order by paying a penny on it
-		t.Errorf("another payer: %v", err)
-	}
+	wantProblem(t, err, "already_settled")
+	_, err = b.Pay(ctx, b.coop, o) // nobody pays another's order
+	wantProblem(t, err, "agreement_mismatch")
 	b.audit()
 }
 
@@ -368,7 +371,7 @@ func TestF36WhoIsGoneIsNotPaid(t *testing.T) {
 	b.must(b.DeleteActor(t.Context(), cleo))
 	gone, err := b.DB.ActorByID(t.Context(), cleo.Actor.ID)
 	b.must(err)
-	_, err = b.Pay(t.Context(), bo, activitypub.PayOrder{Currency: b.currency, To: gone, Amount: "1"})
+	_, err = b.Pay(t.Context(), bo, activitypub.PayOrder{Currency: activitypub.MoneyHere(b.currency), To: gone, Amount: "1"})
 	wantInvalid(t, err, "to")
 	b.wantBalance(cleo, "3.00") // what she had stays in the book until somebody decides
 	_, err = b.OpenAccount(t.Context(), b.coop, b.currency, gone)
@@ -449,7 +452,7 @@ func TestF52ARefusalIsKept(t *testing.T) {
 	wantRefused(t, err, ledger.ExceedsFloor)
 	kept, err := b.DB.PaymentByID(ctx, p.ID)
 	b.must(err)
-	if kept.State != storage.PaymentRejected || kept.Reason != "exceeds_floor" || kept.Payer != bo.Actor.IRI || kept.UserID != bo.User.ID || kept.Memo != "a barn" || kept.Amount != 50_000 {
+	if kept.State != storage.PaymentRejected || kept.Reason != "credit_limit" || kept.Payer != bo.Actor.IRI || kept.UserID != bo.User.ID || kept.Memo != "a barn" || kept.Amount != 50_000 {
 		t.Errorf("got %+v", kept)
 	}
 	list, err := b.DB.Payments(ctx, cleo.Actor.IRI, 0, 10)
@@ -487,7 +490,7 @@ func TestF57PayingAsksNoAddress(t *testing.T) {
 			t.Errorf("%s: got %v", iri, err)
 		}
 		o := b.order(cleo, "0.01")
-		o.Order, o.Memo = storage.IRI(iri), iri
+		o.Memo = iri
 		_, err := b.Pay(ctx, bo, o)
 		b.must(err)
 	}

@@ -125,12 +125,12 @@ func (n *Node) allowedAbout(ctx context.Context, db *storage.DB, by By, act stri
 
 // allowedAmount is allowed for an act about an amount, which is bounded where the table says so and the co-op has set a limit for the role. Of
 // several roles the one counts that allows most.
-func (n *Node) allowedAmount(ctx context.Context, db *storage.DB, by By, act string, c *storage.Currency, v ledger.Amount) error {
+func (n *Node) allowedAmount(ctx context.Context, db *storage.DB, by By, act string, m *Money, v ledger.Amount) error {
 	roles, err := n.rolesFor(ctx, db, by, act)
-	if err != nil || len(roles) == 0 || rightTo(act).limit != amount {
+	if err != nil || len(roles) == 0 || rightTo(act).limit != amount || m.Here == nil { // limits of roles are of the currencies of this node
 		return err
 	}
-	limits, err := db.RoleLimits(ctx, by.Actor.ID, c.ID)
+	limits, err := db.RoleLimits(ctx, by.Actor.ID, m.Here.ID)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (n *Node) allowedAmount(ctx context.Context, db *storage.DB, by By, act str
 		return nil
 	}
 	return problem(403, "limit", "%s, as %s of %s, pays at most %s %s at once, and this is %s %s: ask somebody who may pay more, or an admin to raise the limit",
-		by.User.Username, most.Role, by.Actor.Username, c.Book.Format(int64(most.Amount)), c.Book.Code, c.Book.Format(int64(v)), c.Book.Code)
+		by.User.Username, most.Role, by.Actor.Username, m.Book.Format(int64(most.Amount)), m.Book.Code, m.Book.Format(int64(v)), m.Book.Code)
 }
 
 // insider refuses who has no role in a co-op: others see the co-op alone. Its members read on when the co-op is suspended, and the operator

@@ -28,7 +28,7 @@ var contextValueFlows = []any{
 		"receiver":           map[string]any{"@id": "vf:receiver", "@type": "@id"},
 		"resourceConformsTo": map[string]any{"@id": "vf:resourceConformsTo", "@type": "@id"},
 		"resourceQuantity":   "vf:resourceQuantity", "effortQuantity": "vf:effortQuantity", "availableQuantity": "vf:availableQuantity", "minimumQuantity": "vf:minimumQuantity",
-		"hasPointInTime": "vf:hasPointInTime", "hasUnit": "om2:hasUnit", "hasNumericalValue": "om2:hasNumericalValue",
+		"hasPointInTime": "vf:hasPointInTime", "due": "vf:due", "hasUnit": "om2:hasUnit", "hasNumericalValue": "om2:hasNumericalValue",
 	},
 }
 

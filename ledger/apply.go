@@ -44,6 +44,8 @@ type run struct {
 	gid     ID      // of the group at work, when it has several entries
 	keep    bool    // the group may have to be undone
 	unclaim []claim // settles keys as they were before the group at work, last first
+
+	would, limit int64 // of the balance that broke a limit last
 }
 
 // claim is a settles key and the live transfer that has it, if it was looked at before.
@@ -217,7 +219,11 @@ func (r *run) group(g Group) Result {
 		if r.keep = false; code.Durable() {
 			r.remember(Outcome{ID: c.id(), Digest: digest[i], Code: code})
 		}
-		return Result{Code: code, Index: i}
+		refused := Result{Code: code, Index: i}
+		if code == ExceedsFloor || code == ExceedsCeiling {
+			refused.Would, refused.Limit = r.would, r.limit
+		}
+		return refused
 	}
 	if done[0] { // the first command was there before: asked again, the answer is the same
 		return Result{Code: OKCreated, Seq: answer.Seq, At: answer.At}

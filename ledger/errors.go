@@ -82,6 +82,8 @@ type Result struct {
 	Index int        // with a failure: which command of the group
 	Seq   Seq        // with OK: of the entry of the group's first command
 	At    Instant    // with OK: of that entry
+
+	Would, Limit int64 // with ExceedsFloor and ExceedsCeiling, the first time: what the balance would be with all that is held, and may be, in minor units
 }
 
 // Reason is the code that says what happened: a failure that is told again says what it said the first time.

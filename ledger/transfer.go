@@ -90,8 +90,10 @@ func (r *run) room(di, ri int, amount Amount) ResultCode {
 	case n > MaxCounter-d.DebitsPosted-d.DebitsPending, n > MaxCounter-c.CreditsPosted-c.CreditsPending:
 		return Overflow
 	case d.Floor.Set && d.CreditsPosted-(d.DebitsPosted+d.DebitsPending+n) < d.Floor.V:
+		r.would, r.limit = d.CreditsPosted-(d.DebitsPosted+d.DebitsPending+n), d.Floor.V
 		return ExceedsFloor
 	case c.Ceil.Set && c.CreditsPosted+c.CreditsPending+n-c.DebitsPosted > c.Ceil.V:
+		r.would, r.limit = c.CreditsPosted+c.CreditsPending+n-c.DebitsPosted, c.Ceil.V
 		return ExceedsCeiling
 	}
 	return OKCreated

@@ -165,6 +165,67 @@ func (db *DB) Currencies(ctx context.Context) ([]*Currency, error) {
 	return cs, translate(rows.Err())
 }
 
+// ForeignCurrency is a currency whose book another node keeps, as its document said. Its terms stay for ever.
+type ForeignCurrency struct {
+	ID         ID  `gorm:"primaryKey;autoIncrement:false"`
+	IRI        IRI // its identity; Code is a label
+	Ledger     IRI // the actor that keeps the book, at the same origin
+	Coop       IRI
+	Code       string
+	Name       string
+	Scale      int
+	Kind       string
+	Vkey       string // of its log
+	Checkpoint string // the newest that was seen; "" for none
+	FetchedAt  time.Time
+}
+
+// Book is as much of the book as amounts need to be read and written.
+func (f *ForeignCurrency) Book() ledger.Currency {
+	kind, _ := ledger.ParseKind(f.Kind)
+	return ledger.Currency{ID: ledger.NewID("currency", string(f.IRI)), IRI: string(f.IRI), Code: f.Code, Scale: uint8(f.Scale), Kind: kind}
+}
+
+// ForeignCurrencyByIRI finds a currency of another node, or ErrNotFound.
+func (db *DB) ForeignCurrencyByIRI(ctx context.Context, iri IRI) (*ForeignCurrency, error) {
+	var f ForeignCurrency
+	return &f, translate(db.q(ctx).Where("iri = ?", iri).Take(&f).Error)
+}
+
+// ForeignCurrencies lists the currencies of other nodes that are known here, by IRI.
+func (db *DB) ForeignCurrencies(ctx context.Context) ([]ForeignCurrency, error) {
+	var fs []ForeignCurrency
+	return fs, translate(db.q(ctx).Order("iri").Find(&fs).Error)
+}
+
+// SaveForeignCurrency keeps what a currency's document says; of one that is known its terms stay, and ErrConflict says that the document has others.
+func (db *DB) SaveForeignCurrency(ctx context.Context, f *ForeignCurrency) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		f.ID, f.FetchedAt = tx.NewID(), tx.Now().UTC()
+		fresh, err := tx.insert(ctx, f, "iri")
+		if err != nil || fresh {
+			return err
+		}
+		old, err := tx.ForeignCurrencyByIRI(ctx, f.IRI)
+		if err != nil {
+			return err
+		}
+		if old.Ledger != f.Ledger || old.Code != f.Code || old.Scale != f.Scale || old.Kind != f.Kind {
+			return fmt.Errorf("%w: %s was %s with %d digits, kept by %s", ErrConflict, f.IRI, old.Code, old.Scale, old.Ledger)
+		}
+		f.ID, f.Checkpoint = old.ID, old.Checkpoint
+		return translate(tx.q(ctx).Model(f).Select("coop", "name", "vkey", "fetched_at").Updates(f).Error)
+	})
+}
+
+// SaveCheckpoint keeps the newest checkpoint that was seen of a currency of another node.
+func (db *DB) SaveCheckpoint(ctx context.Context, currency IRI, checkpoint string) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		_, err := tx.run(ctx, "UPDATE foreign_currencies SET checkpoint = ? WHERE iri = ?", checkpoint, currency)
+		return err
+	})
+}
+
 func toID(b []byte) (id ledger.ID) {
 	copy(id[:], b)
 	return id

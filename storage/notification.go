@@ -13,6 +13,7 @@ type Notification struct {
 	FromID    ID
 	PostID    ID // 0: about no post
 	OrderID   ID // 0: about no order
+	PaymentID ID // 0: about no payment
 	CreatedAt time.Time
 	ReadAt    *time.Time
 }

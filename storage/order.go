@@ -43,6 +43,7 @@ type Order struct {
 	ProposerAt  time.Time
 	ResponderAt time.Time // the last word of each, by her own clock: what is older than that came late
 	Answer      IRI       // the activity of ours that says how it stands; "" for none
+	PaymentID   ID        // that paid it and was not given back in full; 0: none
 	ExpiresAt   time.Time // of what is proposed, or accepted and not fulfilled
 	NextAt      *time.Time
 	CreatedAt   time.Time
@@ -86,7 +87,7 @@ func (db *DB) SaveOrder(ctx context.Context, o *Order) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		o.UpdatedAt = tx.Now().UTC()
 		return translate(tx.q(ctx).Model(o).Select("iri", "post_id", "state", "code", "words", "reserved", "agreed", "cancel_asked",
-			"proposer_at", "responder_at", "answer", "expires_at", "next_at", "updated_at").Updates(o).Error)
+			"proposer_at", "responder_at", "answer", "payment_id", "expires_at", "next_at", "updated_at").Updates(o).Error)
 	})
 }
 

@@ -11,8 +11,11 @@ import (
 	"planet/ledger"
 )
 
-// The states of a payment, as the ledger decides them.
+// The states of a payment: those before the ledger has answered, and its answers.
 const (
+	PaymentWaiting   = "waiting" // for a second person to approve it; nothing is signed yet
+	PaymentRefused   = "refused" // she said no, or nothing in time
+	PaymentSent      = "sent"    // to a ledger elsewhere, which has not answered
 	PaymentHeld      = "held"
 	PaymentCommitted = "committed"
 	PaymentRejected  = "rejected"
@@ -20,25 +23,44 @@ const (
 	PaymentExpired   = "expired"
 )
 
-// Payment is what people see of a transfer: who, to whom, what for, and what came of it.
+// Payment is what people see of a transfer: who, to whom, what for, and what came of it. There is one on the node of the ledger, and one on those of payer
+// and payee, each for itself; of one node the same one.
 type Payment struct {
 	ID         ID     `gorm:"primaryKey;autoIncrement:false"`
-	IRI        IRI    // of the activity that asked for it
+	IRI        IRI    // of the Offer that asks for it
 	UID        []byte // of the transfer
-	CurrencyID ID
+	CurrencyID ID     // 0: its book is kept elsewhere
+	Currency   IRI
 	Payer      IRI
 	Payee      IRI
 	Amount     ledger.Amount // asked for; of a hold that was posted in part, what was posted
 	Code       string
 	Memo       string
 	MemoSalt   []byte
+	Fulfills   IRI    // the commitment or intent that is paid; "" for none
+	Body       []byte // SHA-256 of the canonical Offer without its proof; nil while it is not signed
 	State      string
-	Reason     string // of a refusal: the ledger's word
+	Reason     string // of a refusal: its code
+	Words      string // likewise, for people
+	Event      IRI    // the EconomicEvent; "" before there is one
+	Receipt    []byte // the entry's proof, of a book elsewhere
 	RefundOf   *ID
-	UserID     ID // who acted; 0: the operator
-	ExpiresAt  *time.Time
+	OrderID    ID         // 0: none
+	UserID     ID         // who acted; 0: the operator, or somebody elsewhere
+	SecondID   ID         // who approved it; 0: nobody had to
+	Hold       int64      // seconds that it is held at most; 0: it is paid at once
+	ExpiresAt  *time.Time // of a hold, or of what waits for a second person
+	EndsAt     *time.Time // the ledger accepts it until then
+	NextAt     *time.Time // when this node looks at it again
+	Tries      int
+	Owes       bool // it ended by itself, and the parties have not been told
 	CreatedAt  time.Time
 	SettledAt  *time.Time
+}
+
+// Over reports whether nothing will change any more.
+func (p *Payment) Over() bool {
+	return p.State != PaymentWaiting && p.State != PaymentSent && p.State != PaymentHeld
 }
 
 // Transfer is the ledger's id of the payment.
@@ -62,6 +84,9 @@ type Rows struct {
 	Payments   []*Payment
 	Deliveries []*Delivery
 	Acts       []*Act
+
+	// Then does the rest, after these rows, with what stands by then. Its error gives the whole batch up. Optional.
+	Then func(tx *DB) error
 }
 
 // Pay hands one act to the ledger and returns its answer after the fsync. Acts that wait for each other share one Apply, one set of multi-row
@@ -158,6 +183,7 @@ func (w *writer) settleBook(ts []*turn) (err error) {
 		return err
 	}
 	var all Rows
+	var rest []func(tx *DB) error
 	for i, t := range asked {
 		if t.result = results[i]; t.money.Rows != nil {
 			r := t.money.Rows(results[i])
@@ -165,23 +191,36 @@ func (w *writer) settleBook(ts []*turn) (err error) {
 			all.Payments = append(all.Payments, r.Payments...)
 			all.Deliveries = append(all.Deliveries, r.Deliveries...)
 			all.Acts = append(all.Acts, r.Acts...)
+			if r.Then != nil {
+				rest = append(rest, r.Then)
+			}
 		}
 	}
-	return all.store(ctx, tx)
+	if err := all.store(ctx, tx); err != nil {
+		return err
+	}
+	for _, then := range rest {
+		if err := then(tx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var (
 	insertActivities = newBulk("INSERT INTO activities (id, iri, actor_iri, type, object, digest, local, public, raw, seen_at) VALUES ", 10, " ON CONFLICT (iri, actor_iri, digest) DO NOTHING")
-	insertPayments   = newBulk(`INSERT INTO payments (id, iri, uid, currency_id, payer, payee, amount, code, memo, memo_salt, state, reason, refund_of, user_id, expires_at,
-		created_at, settled_at) VALUES `, 17, " ON CONFLICT (iri) DO NOTHING")
+	insertPayments   = newBulk(`INSERT INTO payments (id, iri, uid, currency_id, currency, payer, payee, amount, code, memo, memo_salt, fulfills, body, state, reason, words,
+		event, receipt, refund_of, order_id, user_id, second_id, hold, expires_at, ends_at, next_at, tries, owes, created_at, settled_at) VALUES `, paymentColumns, " ON CONFLICT (iri) DO NOTHING")
 	insertActs       = newBulk("INSERT INTO acts (id, user_id, actor_id, kind, object, created_at) VALUES ", 6, "")
 	insertDeliveries = newBulk("INSERT INTO deliveries (id, activity_id, inbox, host, actor_id, object, lasting, state, attempts, next_at, lease_until, last_status, last_error, created_at) VALUES ", 14, "")
 )
 
+const paymentColumns = 30
+
 // store writes the rows, and draws the ids of those that have none.
 func (r Rows) store(ctx context.Context, tx *DB) error {
 	now := tx.Now().UTC()
-	args := make([]any, 0, 17*max(len(r.Activities), len(r.Payments), len(r.Deliveries)))
+	args := make([]any, 0, paymentColumns*max(len(r.Activities), len(r.Payments), len(r.Deliveries)))
 	for _, a := range r.Activities {
 		if a.ID == 0 {
 			a.ID = tx.NewID()
@@ -198,8 +237,8 @@ func (r Rows) store(ctx context.Context, tx *DB) error {
 			p.ID = tx.NewID()
 		}
 		p.CreatedAt = now
-		args = append(args, p.ID, p.IRI, p.UID, p.CurrencyID, p.Payer, p.Payee, int64(p.Amount), p.Code, p.Memo, p.MemoSalt, p.State, p.Reason, p.RefundOf, p.UserID,
-			p.ExpiresAt, p.CreatedAt, p.SettledAt)
+		args = append(args, p.ID, p.IRI, p.UID, p.CurrencyID, p.Currency, p.Payer, p.Payee, int64(p.Amount), p.Code, p.Memo, p.MemoSalt, p.Fulfills, p.Body, p.State, p.Reason,
+			p.Words, p.Event, p.Receipt, p.RefundOf, p.OrderID, p.UserID, p.SecondID, p.Hold, p.ExpiresAt, p.EndsAt, p.NextAt, p.Tries, p.Owes, p.CreatedAt, p.SettledAt)
 	}
 	if err := insertPayments.exec(ctx, tx, args); err != nil {
 		return fmt.Errorf("store payments: %w", err)
@@ -252,8 +291,8 @@ func (db *DB) Payments(ctx context.Context, actor IRI, before ID, limit int) ([]
 // Whoever pressed twice wants to know (F03).
 func (db *DB) PaymentTwin(ctx context.Context, p *Payment, after time.Time) (*Payment, error) {
 	var twin Payment
-	q := db.q(ctx).Where("payer = ? AND payee = ? AND currency_id = ? AND amount = ? AND refund_of IS NULL AND created_at >= ?", p.Payer, p.Payee, p.CurrencyID, p.Amount, after.UTC()).
-		Where("state IN ?", []string{PaymentHeld, PaymentCommitted}).Order("id DESC")
+	q := db.q(ctx).Where("payer = ? AND payee = ? AND currency = ? AND amount = ? AND refund_of IS NULL AND created_at >= ?", p.Payer, p.Payee, p.Currency, p.Amount, after.UTC()).
+		Where("state IN ?", []string{PaymentWaiting, PaymentSent, PaymentHeld, PaymentCommitted}).Order("id DESC")
 	if p.ID != 0 {
 		q = q.Where("id < ?", p.ID)
 	}
@@ -315,7 +354,7 @@ func (b *bookkeeper) expired(ctx context.Context, d ledger.Delta) error {
 	return nil
 }
 
-const expirePayment = "UPDATE payments SET state = ?, settled_at = ? WHERE uid = ? AND state = ?"
+const expirePayment = "UPDATE payments SET state = ?, reason = 'expired', owes = TRUE, settled_at = ? WHERE uid = ? AND state = ? AND currency_id <> 0"
 
 // SavePayment adds a payment to the rows of a transaction that asked the ledger itself. ErrConflict when its IRI is taken.
 func (db *DB) SavePayment(ctx context.Context, p *Payment) error {
@@ -323,11 +362,64 @@ func (db *DB) SavePayment(ctx context.Context, p *Payment) error {
 	return db.create(ctx, &p.ID, p)
 }
 
-// SettlePayment notes what became of a payment.
+// SettlePayment notes what became of a payment; its terms stay.
 func (db *DB) SettlePayment(ctx context.Context, p *Payment) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		now := tx.Now().UTC()
-		p.SettledAt = &now
-		return translate(tx.q(ctx).Model(&Payment{}).Where("id = ?", p.ID).Updates(map[string]any{"state": p.State, "reason": p.Reason, "amount": p.Amount, "settled_at": now}).Error)
+		if p.Over() && p.SettledAt == nil {
+			now := tx.Now().UTC()
+			p.SettledAt = &now
+		}
+		_, err := tx.run(ctx, `UPDATE payments SET amount = ?, code = ?, memo_salt = ?, body = ?, state = ?, reason = ?, words = ?, event = ?, receipt = ?, order_id = ?, second_id = ?,
+			expires_at = ?, ends_at = ?, next_at = ?, tries = ?, owes = ?, settled_at = ? WHERE id = ?`, int64(p.Amount), p.Code, p.MemoSalt, p.Body, p.State, p.Reason, p.Words, p.Event,
+			p.Receipt, p.OrderID, p.SecondID, p.ExpiresAt, p.EndsAt, p.NextAt, p.Tries, p.Owes, p.SettledAt, p.ID)
+		return err
+	})
+}
+
+// LockPayment reads a payment and makes others wait who want to change it, until the transaction ends. ErrNotFound.
+func (db *DB) LockPayment(ctx context.Context, id ID) (*Payment, error) {
+	if db.dialect == postgresDialect {
+		if err := db.one(ctx, "SELECT id FROM payments WHERE id = ? FOR UPDATE", []any{id}, new(ID)); err != nil {
+			return nil, err
+		}
+	}
+	return db.PaymentByID(ctx, id)
+}
+
+// PaymentByEvent finds a payment by its EconomicEvent, or ErrNotFound.
+func (db *DB) PaymentByEvent(ctx context.Context, event IRI) (*Payment, error) {
+	var p Payment
+	return &p, translate(db.q(ctx).Where("event = ? AND event <> ''", event).Take(&p).Error)
+}
+
+// PaymentByTransfer finds a payment by the ledger's id of the transfer, or ErrNotFound.
+func (db *DB) PaymentByTransfer(ctx context.Context, id ledger.ID) (*Payment, error) {
+	var p Payment
+	return &p, translate(db.q(ctx).Where("uid = ?", id[:]).Take(&p).Error)
+}
+
+// PaymentsDue lists the payments that are to be looked at now, the most urgent first.
+func (db *DB) PaymentsDue(ctx context.Context, limit int) ([]Payment, error) {
+	var ps []Payment
+	return ps, translate(db.q(ctx).Where("next_at IS NOT NULL AND next_at <= ?", db.Now().UTC()).Order("next_at").Limit(limit).Find(&ps).Error)
+}
+
+// PaymentsOwed lists the payments that ended by themselves and whose parties have not been told, oldest first.
+func (db *DB) PaymentsOwed(ctx context.Context, limit int) ([]Payment, error) {
+	var ps []Payment
+	return ps, translate(db.q(ctx).Where("owes").Order("id").Limit(limit).Find(&ps).Error)
+}
+
+// Refunded sums what was given back of a payment, as far as this node knows.
+func (db *DB) Refunded(ctx context.Context, payment ID) (sum ledger.Amount, err error) {
+	err = db.one(ctx, "SELECT COALESCE(SUM(amount), 0) FROM payments WHERE refund_of = ? AND state = 'committed'", []any{payment}, &sum)
+	return sum, err
+}
+
+// PostponePayment says when a payment is to be looked at again.
+func (db *DB) PostponePayment(ctx context.Context, id ID, at time.Time) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		_, err := tx.run(ctx, "UPDATE payments SET next_at = ?, tries = tries + 1 WHERE id = ?", at.UTC(), id)
+		return err
 	})
 }

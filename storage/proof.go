@@ -143,6 +143,15 @@ func (db *DB) Transfer(ctx context.Context, id ledger.ID) (t ledger.Transfer, mo
 	return t, moved, err
 }
 
+// Outcome finds what the ledger remembers of an id that is no transfer, or ErrNotFound.
+func (db *DB) Outcome(ctx context.Context, id ledger.ID) (ledger.ResultCode, error) {
+	var code string
+	if err := db.one(ctx, "SELECT code FROM outcomes WHERE uid = ?", []any{id[:]}, &code); err != nil {
+		return 0, err
+	}
+	return ledger.ParseResultCode(code)
+}
+
 // AccountByID finds an account by the ledger's id of it, or ErrNotFound.
 func (db *DB) AccountByID(ctx context.Context, id ledger.ID) (ledger.Account, error) {
 	a, _, err := scanAccount(db.q(ctx).Raw(accountQuery+" WHERE a.uid = ?", id[:]).Row())

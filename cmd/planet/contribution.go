@@ -76,7 +76,7 @@ func (w work) draft(c *app, n *activitypub.Node) (activitypub.NewContribution, e
 		in.Day = n.Now().UTC().Format(time.DateOnly)
 	}
 	if w.Payment != 0 {
-		p, _, err := c.payment(n.DB, w.Payment)
+		p, _, err := c.payment(n, w.Payment)
 		if err != nil {
 			return in, err
 		}

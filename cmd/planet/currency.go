@@ -385,6 +385,10 @@ func (c *app) owner(n *activitypub.Node, handle string) (*storage.Actor, error) 
 
 // refusal makes one line of the ledger's refusal, with its word, and the payment that it is kept as.
 func refusal(err error, p *storage.Payment) error {
+	var told *activitypub.RefusedError
+	if errors.As(err, &told) {
+		return fmt.Errorf("refused: %w (%s, payment %s)", told, told.Payment.Reason, told.Payment.ID)
+	}
 	var r *ledger.RefusedError
 	if !errors.As(err, &r) {
 		return noted(err)

@@ -191,7 +191,7 @@ func (n *devNode) trade(ctx context.Context) error {
 	if _, err := n.node.OpenAccount(ctx, by, c, owner); err != nil {
 		return err
 	}
-	_, err = n.node.Pay(ctx, activitypub.By{Actor: owner}, activitypub.PayOrder{Currency: c, To: coop, Amount: "6.00", Memo: "two rye loaves"})
+	_, err = n.node.Pay(ctx, activitypub.By{Actor: owner}, activitypub.PayOrder{Currency: activitypub.MoneyHere(c), To: coop, Amount: "6.00", Memo: "two rye loaves"})
 	return err
 }
 

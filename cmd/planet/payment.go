@@ -16,11 +16,13 @@ type payCmd struct {
 	By       string        `placeholder:"USER" help:"Who pays as a co-op: her role has to allow it, and the amount (default: the operator)."`
 	To       string        `required:"" placeholder:"HANDLE" help:"Who is paid."`
 	Amount   string        `required:"" help:"How much, such as 3.00; in a currency of hours also 1:30."`
-	Currency string        `required:"" placeholder:"CODE" help:"In which currency: its code or its address."`
+	Currency string        `required:"" placeholder:"CODE" help:"In which currency: its code, or the address of one of another node."`
 	Memo     string        `help:"What it is for: at most 500 characters."`
-	Order    string        `placeholder:"IRI" help:"What is paid with it: the same is not paid twice."`
+	Order    string        `placeholder:"ORDER" help:"The order that is paid with it, by its number or its address: it is paid once."`
 	Hold     time.Duration `placeholder:"1h" help:"Hold the amount for so long, until the payee takes it (payment post) or lets it go (payment void)."`
 	Dated    string        `placeholder:"DAY" help:"The day to write on it, at most a month back."`
+	Within   time.Duration `placeholder:"15m" help:"How long a ledger elsewhere may take to accept it; later it is not paid (default: 15m)."`
+	Wait     time.Duration `default:"10s" help:"How long to wait here for the answer of a ledger elsewhere; the payment goes its way all the same."`
 	ID       string        `name:"id" placeholder:"KEY" help:"A word of your own: the same command with the same word pays once, however often it is run."`
 	JSON     bool          `help:"Print JSON."`
 }
@@ -35,6 +37,7 @@ type paymentEntry struct {
 	IRI      storage.IRI `json:"iri"`
 	Transfer string      `json:"transfer"`
 	Currency string      `json:"currency"`
+	Book     storage.IRI `json:"currency_iri"`
 	From     storage.IRI `json:"from"`
 	To       storage.IRI `json:"to"`
 	Amount   string      `json:"amount"`
@@ -42,6 +45,11 @@ type paymentEntry struct {
 	Memo     string      `json:"memo,omitempty"`
 	State    string      `json:"state"`
 	Reason   string      `json:"reason,omitempty"`
+	Words    string      `json:"words,omitempty"`
+	Fulfills storage.IRI `json:"fulfills,omitempty"`
+	Event    storage.IRI `json:"event,omitempty"`
+	Order    storage.ID  `json:"order,omitempty"`
+	Ends     *time.Time  `json:"ends,omitempty"`
 	RefundOf *storage.ID `json:"refund_of,omitempty"`
 	Expires  *time.Time  `json:"expires,omitempty"`
 	Created  time.Time   `json:"created"`
@@ -50,8 +58,8 @@ type paymentEntry struct {
 }
 
 func paymentOf(u ledger.Currency, p *storage.Payment) paymentEntry {
-	return paymentEntry{ID: p.ID, IRI: p.IRI, Transfer: p.Transfer().String(), Currency: u.Code, From: p.Payer, To: p.Payee, Amount: *decimal(u, int64(p.Amount)), Code: p.Code,
-		Memo: p.Memo, State: p.State, Reason: p.Reason, RefundOf: p.RefundOf, Expires: p.ExpiresAt, Created: p.CreatedAt, Settled: p.SettledAt}
+	return paymentEntry{ID: p.ID, IRI: p.IRI, Transfer: p.Transfer().String(), Currency: u.Code, Book: p.Currency, From: p.Payer, To: p.Payee, Amount: *decimal(u, int64(p.Amount)), Code: p.Code,
+		Memo: p.Memo, State: p.State, Reason: p.Reason, Words: p.Words, Fulfills: p.Fulfills, Event: p.Event, Order: p.OrderID, Ends: p.EndsAt, RefundOf: p.RefundOf, Expires: p.ExpiresAt, Created: p.CreatedAt, Settled: p.SettledAt}
 }
 
 func (cmd payCmd) Run(c *app) error {
@@ -67,7 +75,7 @@ func (cmd payCmd) Run(c *app) error {
 		if err != nil {
 			return err
 		}
-		cur, _, err := c.currency(n, cmd.Currency)
+		m, err := n.Money(c.ctx, cmd.Currency)
 		if err != nil {
 			return err
 		}
@@ -81,16 +89,27 @@ func (cmd payCmd) Run(c *app) error {
 				return err
 			}
 		}
-		p, err := n.Pay(c.ctx, payer, activitypub.PayOrder{Currency: cur, To: to, Amount: cmd.Amount, Memo: cmd.Memo, Order: storage.IRI(cmd.Order),
-			Hold: cmd.Hold, Dated: dated, Key: cmd.ID})
+		var order *storage.Order
+		if cmd.Order != "" {
+			if order, err = n.OrderOf(c.ctx, payer, cmd.Order); errors.Is(err, storage.ErrNotFound) {
+				return fmt.Errorf("%s has no order %s: planet order list --as %s shows them", by.Username, printable(cmd.Order), by.Username)
+			} else if err != nil {
+				return err
+			}
+		}
+		p, err := n.Pay(c.ctx, payer, activitypub.PayOrder{Currency: m, To: to, Amount: cmd.Amount, Memo: cmd.Memo, Order: order,
+			Hold: cmd.Hold, Dated: dated, Lasts: cmd.Within, Key: cmd.ID})
 		if err != nil {
 			return refusal(err, p)
+		}
+		if p, err = c.answered(n, p, cmd.Wait); err != nil {
+			return err
 		}
 		twin, err := n.Twin(c.ctx, p)
 		if err != nil {
 			return err
 		}
-		e := paymentOf(cur.Book, p)
+		e := paymentOf(m.Book, p)
 		if twin != nil {
 			e.Twin = &twin.ID
 		}
@@ -99,17 +118,49 @@ func (cmd payCmd) Run(c *app) error {
 		}
 		switch p.State {
 		case storage.PaymentHeld:
-			c.say("held %s of %s for %s until %s UTC: payment %s, %s", money(cur.Book, int64(p.Amount)), by.Username, to.Username, stamp(p.ExpiresAt), p.ID, p.State)
+			c.say("held %s of %s for %s until %s UTC: payment %s, %s", money(m.Book, int64(p.Amount)), by.Username, to.Username, stamp(p.ExpiresAt), p.ID, p.State)
 		case storage.PaymentCommitted:
-			c.say("%s paid %s to %s: payment %s, %s", by.Username, money(cur.Book, int64(p.Amount)), to.Username, p.ID, p.State)
+			c.say("%s paid %s to %s: payment %s, %s", by.Username, money(m.Book, int64(p.Amount)), to.Username, p.ID, p.State)
+		case storage.PaymentWaiting:
+			c.say("%s to %s waits for a second person of %s: payment %s, until %s UTC", money(m.Book, int64(p.Amount)), to.Username, by.Username, p.ID, stamp(p.ExpiresAt))
+		case storage.PaymentSent:
+			c.say("%s to %s is on its way to the ledger of %s, which may accept it until %s UTC: payment %s. Nothing is paid before; planet payment show %s tells", money(m.Book, int64(p.Amount)), to.Username, m.Name(), stamp(p.EndsAt), p.ID, p.ID)
 		default: // asked again
 			c.say("this was asked before: payment %s, %s", p.ID, p.State)
 		}
 		if twin != nil {
-			c.say("Twice? %s, between the same two, was payment %s, %d seconds before.", money(cur.Book, int64(p.Amount)), twin.ID, int(p.CreatedAt.Sub(twin.CreatedAt).Seconds()))
+			c.say("Twice? %s, between the same two, was payment %s, %d seconds before.", money(m.Book, int64(p.Amount)), twin.ID, int(p.CreatedAt.Sub(twin.CreatedAt).Seconds()))
 		}
 		return nil
 	})
+}
+
+// changed waits until a payment is not in a state any more, as long as it is asked to: a ledger elsewhere answers the node that runs.
+func (c *app) changed(n *activitypub.Node, p *storage.Payment, state string, wait time.Duration) (*storage.Payment, error) {
+	for until := n.Now().Add(wait); p.State == state && n.Now().Before(until); {
+		select {
+		case <-c.ctx.Done():
+			return p, c.ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+		var err error
+		if p, err = n.DB.PaymentByID(c.ctx, p.ID); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// answered waits for the answer to a payment that was sent, and tells a refusal as an error.
+func (c *app) answered(n *activitypub.Node, p *storage.Payment, wait time.Duration) (*storage.Payment, error) {
+	p, err := c.changed(n, p, storage.PaymentSent, wait)
+	if err != nil {
+		return nil, err
+	}
+	if p.State == storage.PaymentRejected || p.State == storage.PaymentExpired || p.State == storage.PaymentCancelled {
+		return nil, fmt.Errorf("refused: %s (%s, payment %s)", p.Words, p.Reason, p.ID)
+	}
+	return p, nil
 }
 
 type paymentCmd struct {
@@ -133,7 +184,8 @@ func (cmd paymentListCmd) Run(c *app) error {
 	if cmd.Limit < 1 || cmd.Limit > 10_000 {
 		return usageError{"--limit: want 1 to 10000"}
 	}
-	return c.withDB(func(db *storage.DB) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		db := n.DB
 		var of storage.IRI
 		if cmd.Of != "" {
 			a, err := c.actor(db, cmd.Of)
@@ -147,20 +199,18 @@ func (cmd paymentListCmd) Run(c *app) error {
 			return err
 		}
 		list, t := []paymentEntry{}, c.table("PAYMENT", "TIME", "FROM", "TO", "AMOUNT", "STATE", "FOR")
-		books := map[storage.ID]ledger.Currency{}
+		books := map[storage.IRI]*activitypub.Money{}
 		for i := range ps {
 			p := &ps[i]
-			u, ok := books[p.CurrencyID]
+			m, ok := books[p.Currency]
 			if !ok {
-				cur, err := db.CurrencyByID(c.ctx, p.CurrencyID)
-				if err != nil {
+				if m, err = n.MoneyOf(c.ctx, p); err != nil {
 					return err
 				}
-				u = cur.Book
-				books[p.CurrencyID] = u
+				books[p.Currency] = m
 			}
-			list = append(list, paymentOf(u, p))
-			t.row(p.ID.String(), stamp(&p.CreatedAt), c.nameOf(db, p.Payer), c.nameOf(db, p.Payee), money(u, int64(p.Amount)), stateOf(p), p.Memo)
+			list = append(list, paymentOf(m.Book, p))
+			t.row(p.ID.String(), stamp(&p.CreatedAt), c.nameOf(db, p.Payer), c.nameOf(db, p.Payee), sum(m, p.Amount), stateOf(p), p.Memo)
 		}
 		if cmd.JSON {
 			return c.json(list)
@@ -188,16 +238,21 @@ func (c *app) nameOf(db *storage.DB, iri storage.IRI) string {
 	return a.Username + "@" + a.Domain
 }
 
+// sum is an amount with the name of its currency, and of one elsewhere whose it is.
+func sum(m *activitypub.Money, v ledger.Amount) string {
+	return m.Book.Format(int64(v)) + " " + m.Name()
+}
+
 // payment finds a payment with its currency.
-func (c *app) payment(db *storage.DB, id storage.ID) (*storage.Payment, *storage.Currency, error) {
-	p, err := db.PaymentByID(c.ctx, id)
+func (c *app) payment(n *activitypub.Node, id storage.ID) (*storage.Payment, *activitypub.Money, error) {
+	p, err := n.DB.PaymentByID(c.ctx, id)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, nil, fmt.Errorf("there is no payment %s", id)
 	} else if err != nil {
 		return nil, nil, err
 	}
-	cur, err := db.CurrencyByID(c.ctx, p.CurrencyID)
-	return p, cur, err
+	m, err := n.MoneyOf(c.ctx, p)
+	return p, m, err
 }
 
 type paymentShowCmd struct {
@@ -208,22 +263,35 @@ type paymentShowCmd struct {
 func (paymentShowCmd) Help() string { return "Example: planet payment show 123456789" }
 
 func (cmd paymentShowCmd) Run(c *app) error {
-	return c.withDB(func(db *storage.DB) error {
-		p, cur, err := c.payment(db, cmd.ID)
+	return c.withNode(func(n *activitypub.Node) error {
+		db := n.DB
+		p, m, err := c.payment(n, cmd.ID)
 		if err != nil {
 			return err
 		}
 		if cmd.JSON {
-			return c.json(paymentOf(cur.Book, p))
+			return c.json(paymentOf(m.Book, p))
 		}
 		t := c.table("payment", p.ID.String())
 		t.row("id", string(p.IRI))
 		t.row("from", c.nameOf(db, p.Payer))
 		t.row("to", c.nameOf(db, p.Payee))
-		t.row("amount", money(cur.Book, int64(p.Amount)))
+		t.row("amount", sum(m, p.Amount))
 		t.row("what", p.Code)
 		t.row("for", p.Memo)
 		t.row("state", stateOf(p))
+		if p.Words != "" {
+			t.row("why", p.Words)
+		}
+		if p.OrderID != 0 {
+			t.row("order", p.OrderID.String())
+		}
+		if p.Event != "" {
+			t.row("event", string(p.Event))
+		}
+		if p.CurrencyID == 0 && p.State == storage.PaymentCommitted {
+			t.row("receipt", map[bool]string{true: "kept", false: "not fetched yet"}[p.Receipt != nil])
+		}
 		t.row("made", stamp(&p.CreatedAt))
 		t.row("held until", stamp(p.ExpiresAt))
 		t.row("settled", stamp(p.SettledAt))
@@ -236,15 +304,16 @@ func (cmd paymentShowCmd) Run(c *app) error {
 
 // payeeAct is what the three commands of a payee have in common.
 type payeeAct struct {
-	Payment storage.ID `arg:"" help:"Which payment."`
-	As      string     `placeholder:"NAME" help:"The payee (default: whoever it is)."`
-	Key     string     `name:"id" placeholder:"KEY" help:"A word of your own: the same command with the same word is done once."`
-	JSON    bool       `help:"Print JSON."`
+	Payment storage.ID    `arg:"" help:"Which payment."`
+	As      string        `placeholder:"NAME" help:"The payee (default: whoever it is)."`
+	Key     string        `name:"id" placeholder:"KEY" help:"A word of your own: the same command with the same word is done once."`
+	Wait    time.Duration `default:"10s" help:"How long to wait here for the answer of a ledger elsewhere."`
+	JSON    bool          `help:"Print JSON."`
 }
 
 func (cmd payeeAct) run(c *app, verb string, do func(n *activitypub.Node, by activitypub.By) (*storage.Payment, error)) error {
 	return c.withNode(func(n *activitypub.Node) error {
-		p, cur, err := c.payment(n.DB, cmd.Payment)
+		p, m, err := c.payment(n, cmd.Payment)
 		if err != nil {
 			return err
 		}
@@ -263,10 +332,23 @@ func (cmd payeeAct) run(c *app, verb string, do func(n *activitypub.Node, by act
 			}
 			return refusal(err, kept)
 		}
-		if cmd.JSON {
-			return c.json(paymentOf(cur.Book, kept))
+		if kept.ID != p.ID {
+			if kept, err = c.answered(n, kept, cmd.Wait); err != nil {
+				return err
+			}
+		} else if m.Here == nil {
+			if kept, err = c.changed(n, kept, storage.PaymentHeld, cmd.Wait); err != nil {
+				return err
+			}
 		}
-		c.say("%s %s %s: payment %s, %s", by.Username, verb, money(cur.Book, int64(kept.Amount)), kept.ID, kept.State)
+		if cmd.JSON {
+			return c.json(paymentOf(m.Book, kept))
+		}
+		if m.Here == nil && (kept.State == storage.PaymentHeld || kept.State == storage.PaymentSent) {
+			c.say("the ledger of %s was told; it has not answered yet: payment %s, %s", m.Name(), kept.ID, kept.State)
+			return nil
+		}
+		c.say("%s %s %s: payment %s, %s", by.Username, verb, money(m.Book, int64(kept.Amount)), kept.ID, kept.State)
 		return nil
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"planet/activitypub"
 	"planet/ledger"
 	"planet/ledger/proof"
 	"planet/storage"
@@ -29,10 +30,14 @@ Example: planet receipt show 123456789 > loaves.tlog-proof`
 }
 
 func (cmd receiptShowCmd) Run(c *app) error {
-	return c.withDB(func(db *storage.DB) error {
-		p, cur, err := c.payment(db, cmd.Payment)
+	return c.withNode(func(n *activitypub.Node) error {
+		db := n.DB
+		p, m, err := c.payment(n, cmd.Payment)
 		if err != nil {
 			return err
+		}
+		if m.Here == nil {
+			return cmd.kept(c, p, m)
 		}
 		_, seq, err := db.Transfer(c.ctx, p.Transfer())
 		if errors.Is(err, storage.ErrNotFound) {
@@ -40,7 +45,7 @@ func (cmd receiptShowCmd) Run(c *app) error {
 		} else if err != nil {
 			return err
 		}
-		file, err := db.Receipt(c.ctx, cur.Book.ID, seq)
+		file, err := db.Receipt(c.ctx, m.Book.ID, seq)
 		if errors.Is(err, storage.ErrNotFound) {
 			return fmt.Errorf("payment %s has no receipt any more: its contents were erased", p.ID)
 		} else if err != nil {
@@ -56,6 +61,26 @@ func (cmd receiptShowCmd) Run(c *app) error {
 		_, err = c.stdout.Write(file)
 		return err
 	})
+}
+
+// kept prints the receipt of a payment in a book elsewhere, as it was fetched.
+func (cmd receiptShowCmd) kept(c *app, p *storage.Payment, m *activitypub.Money) error {
+	if p.Receipt == nil {
+		return fmt.Errorf("payment %s is %s, and the ledger of %s has given no receipt of it yet", p.ID, stateOf(p), m.Name())
+	}
+	if cmd.JSON {
+		r, err := proof.ParseReceipt(p.Receipt)
+		if err != nil {
+			return err
+		}
+		return c.json(struct {
+			Payment storage.ID `json:"payment"`
+			Entry   uint64     `json:"entry"`
+			Receipt string     `json:"receipt"`
+		}{p.ID, uint64(r.Index), string(p.Receipt)})
+	}
+	_, err := c.stdout.Write(p.Receipt)
+	return err
 }
 
 type receiptVerifyCmd struct {

@@ -299,6 +299,20 @@ CREATE TABLE follows (
 
 CREATE INDEX follows_target ON follows (target_id, state, id);
 
+CREATE TABLE foreign_currencies (
+  id         INTEGER PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE,
+  ledger     TEXT NOT NULL, -- IRI of the actor that keeps the book
+  coop       TEXT NOT NULL,
+  code       TEXT NOT NULL,
+  name       TEXT NOT NULL,
+  scale      INTEGER NOT NULL CHECK (scale BETWEEN 0 AND 9),
+  kind       TEXT NOT NULL,
+  vkey       TEXT NOT NULL, -- of its log
+  checkpoint TEXT NOT NULL, -- the newest that was seen; '' for none
+  fetched_at DATETIME NOT NULL
+);
+
 CREATE TABLE hashtags (
   name    TEXT NOT NULL,
   post_id INTEGER NOT NULL REFERENCES posts (id),
@@ -454,9 +468,10 @@ CREATE TABLE notifications (
   from_id    INTEGER NOT NULL REFERENCES actors (id),
   post_id    INTEGER NOT NULL, -- 0: about no post
   order_id   INTEGER NOT NULL, -- 0: about no order
+  payment_id INTEGER NOT NULL, -- 0: about no payment
   created_at DATETIME NOT NULL,
   read_at    DATETIME,
-  UNIQUE (actor_id, kind, from_id, post_id, order_id)
+  UNIQUE (actor_id, kind, from_id, post_id, order_id, payment_id)
 );
 
 CREATE TABLE offer_words (
@@ -579,6 +594,7 @@ CREATE TABLE orders (
   proposer_at   DATETIME NOT NULL, -- the last word of each
   responder_at  DATETIME NOT NULL,
   answer        TEXT NOT NULL, -- the activity of ours that says how it stands, '' for none
+  payment_id    INTEGER NOT NULL, -- that paid it and was not given back in full; 0: none
   expires_at    DATETIME NOT NULL, -- of what is proposed, or accepted and not fulfilled
   next_at       DATETIME, -- when this node looks at it again
   created_at    DATETIME NOT NULL,
@@ -607,29 +623,71 @@ CREATE TABLE outcomes ( -- of command ids that are no transfer, failures above a
   at     INTEGER NOT NULL
 ) WITHOUT ROWID;
 
-CREATE TABLE payments (
+CREATE TABLE payment_requests (
+  id         INTEGER PRIMARY KEY,
+  iri        TEXT NOT NULL UNIQUE, -- of the Proposal
+  payee      TEXT NOT NULL,
+  payer      TEXT NOT NULL,
+  currency   TEXT NOT NULL, -- IRI
+  amount     INTEGER NOT NULL CHECK (amount > 0),
+  memo       TEXT NOT NULL,
+  state      TEXT NOT NULL CHECK (state IN ('open', 'paid', 'withdrawn', 'refused', 'expired')),
+  payment_id INTEGER NOT NULL, -- that paid it; 0: none
+  post_id    INTEGER NOT NULL, -- the message that brought it; 0: none
+  user_id    INTEGER NOT NULL, -- who asked; 0: the operator, or somebody elsewhere
+  expires_at DATETIME NOT NULL,
+  created_at DATETIME NOT NULL,
+  ended_at   DATETIME
+);
+
+CREATE INDEX payment_requests_payee ON payment_requests (payee, id);
+
+CREATE INDEX payment_requests_payer ON payment_requests (payer, id);
+
+CREATE TABLE payments ( -- of the books of this node, and of its people in books elsewhere
   id          INTEGER PRIMARY KEY,
-  iri         TEXT NOT NULL UNIQUE,
+  iri         TEXT NOT NULL UNIQUE, -- of the Offer that asks for it
   uid         BLOB NOT NULL, -- of the transfer
-  currency_id INTEGER NOT NULL REFERENCES currencies (id),
+  currency_id INTEGER NOT NULL, -- 0: the book is kept elsewhere
+  currency    TEXT NOT NULL, -- IRI
   payer       TEXT NOT NULL,
   payee       TEXT NOT NULL,
   amount      INTEGER NOT NULL,
   code        TEXT NOT NULL,
   memo        TEXT NOT NULL,
   memo_salt   BLOB,
+  fulfills    TEXT NOT NULL, -- a commitment, or an intent; '' for none
+  body        BLOB, -- SHA-256 of the canonical Offer; NULL while it is not signed
   state       TEXT NOT NULL,
-  reason      TEXT NOT NULL, -- of a refusal
+  reason      TEXT NOT NULL, -- of a refusal: a code
+  words       TEXT NOT NULL, -- likewise, for people
+  event       TEXT NOT NULL, -- IRI of the EconomicEvent; '' before there is one
+  receipt     BLOB, -- of a book elsewhere
   refund_of   INTEGER, -- payment
-  user_id     INTEGER NOT NULL, -- who acted; 0: the operator
-  expires_at  DATETIME,
+  order_id    INTEGER NOT NULL, -- 0: none
+  user_id     INTEGER NOT NULL, -- who acted; 0: the operator, or somebody elsewhere
+  second_id   INTEGER NOT NULL, -- who approved it; 0: nobody had to
+  hold        INTEGER NOT NULL, -- seconds that it is held at most; 0: it is paid at once
+  expires_at  DATETIME, -- of a hold, or of what waits for a second person
+  ends_at     DATETIME, -- the ledger accepts it until then
+  next_at     DATETIME, -- when this node looks at it again; NULL: never
+  tries       INTEGER NOT NULL,
+  owes        BOOLEAN NOT NULL, -- the parties have not been told how it ended
   created_at  DATETIME NOT NULL,
   settled_at  DATETIME
 );
 
+CREATE INDEX payments_due ON payments (next_at) WHERE next_at IS NOT NULL;
+
+CREATE INDEX payments_order ON payments (order_id) WHERE order_id <> 0;
+
+CREATE INDEX payments_owed ON payments (id) WHERE owes;
+
 CREATE INDEX payments_payee ON payments (payee, id);
 
 CREATE INDEX payments_payer ON payments (payer, id);
+
+CREATE INDEX payments_refunds ON payments (refund_of) WHERE refund_of IS NOT NULL;
 
 CREATE INDEX payments_uid ON payments (uid);
 
@@ -719,6 +777,15 @@ CREATE TABLE role_limits (
 CREATE TABLE settings (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
+);
+
+CREATE TABLE signature_rules (
+  coop_id     INTEGER NOT NULL REFERENCES actors (id),
+  currency    TEXT NOT NULL, -- IRI
+  per_payment INTEGER CHECK (per_payment >= 0),
+  per_day     INTEGER CHECK (per_day >= 0),
+  own_benefit INTEGER CHECK (own_benefit >= 0), -- of payments to whoever proposes them
+  PRIMARY KEY (coop_id, currency)
 );
 
 CREATE TABLE stamps (

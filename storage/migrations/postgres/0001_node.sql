@@ -216,9 +216,10 @@ CREATE TABLE notifications (
   from_id    BIGINT NOT NULL REFERENCES actors (id),
   post_id    BIGINT NOT NULL, -- 0: about no post
   order_id   BIGINT NOT NULL, -- 0: about no order
+  payment_id BIGINT NOT NULL, -- 0: about no payment
   created_at TIMESTAMPTZ NOT NULL,
   read_at    TIMESTAMPTZ,
-  UNIQUE (actor_id, kind, from_id, post_id, order_id)
+  UNIQUE (actor_id, kind, from_id, post_id, order_id, payment_id)
 );
 
 -- Who likes what; content is the emoji of a reaction, '' for a plain like.

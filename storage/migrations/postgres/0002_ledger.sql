@@ -110,28 +110,45 @@ CREATE TABLE tiles ( -- full ones; partial ones are computed
   PRIMARY KEY (currency_id, level, idx)
 );
 
-CREATE TABLE payments (
+CREATE TABLE payments ( -- of the books of this node, and of its people in books elsewhere
   id          BIGINT PRIMARY KEY,
-  iri         TEXT NOT NULL UNIQUE,
+  iri         TEXT NOT NULL UNIQUE, -- of the Offer that asks for it
   uid         BYTEA NOT NULL, -- of the transfer
-  currency_id BIGINT NOT NULL REFERENCES currencies (id),
+  currency_id BIGINT NOT NULL, -- 0: the book is kept elsewhere
+  currency    TEXT NOT NULL, -- IRI
   payer       TEXT NOT NULL,
   payee       TEXT NOT NULL,
   amount      BIGINT NOT NULL,
   code        TEXT NOT NULL,
   memo        TEXT NOT NULL,
   memo_salt   BYTEA,
+  fulfills    TEXT NOT NULL, -- a commitment, or an intent; '' for none
+  body        BYTEA, -- SHA-256 of the canonical Offer; NULL while it is not signed
   state       TEXT NOT NULL,
-  reason      TEXT NOT NULL, -- of a refusal
+  reason      TEXT NOT NULL, -- of a refusal: a code
+  words       TEXT NOT NULL, -- likewise, for people
+  event       TEXT NOT NULL, -- IRI of the EconomicEvent; '' before there is one
+  receipt     BYTEA, -- of a book elsewhere
   refund_of   BIGINT, -- payment
-  user_id     BIGINT NOT NULL, -- who acted; 0: the operator
-  expires_at  TIMESTAMPTZ,
+  order_id    BIGINT NOT NULL, -- 0: none
+  user_id     BIGINT NOT NULL, -- who acted; 0: the operator, or somebody elsewhere
+  second_id   BIGINT NOT NULL, -- who approved it; 0: nobody had to
+  hold        BIGINT NOT NULL, -- seconds that it is held at most; 0: it is paid at once
+  expires_at  TIMESTAMPTZ, -- of a hold, or of what waits for a second person
+  ends_at     TIMESTAMPTZ, -- the ledger accepts it until then
+  next_at     TIMESTAMPTZ, -- when this node looks at it again; NULL: never
+  tries       BIGINT NOT NULL,
+  owes        BOOLEAN NOT NULL, -- the parties have not been told how it ended
   created_at  TIMESTAMPTZ NOT NULL,
   settled_at  TIMESTAMPTZ
 );
 CREATE INDEX payments_uid ON payments (uid);
 CREATE INDEX payments_payer ON payments (payer, id);
 CREATE INDEX payments_payee ON payments (payee, id);
+CREATE INDEX payments_due ON payments (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX payments_owed ON payments (id) WHERE owes;
+CREATE INDEX payments_refunds ON payments (refund_of) WHERE refund_of IS NOT NULL;
+CREATE INDEX payments_order ON payments (order_id) WHERE order_id <> 0;
 
 -- +goose StatementBegin
 CREATE FUNCTION keep_ledger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '% are append-only', TG_TABLE_NAME; END $$;

@@ -81,6 +81,7 @@ CREATE TABLE orders (
   proposer_at   TIMESTAMPTZ NOT NULL, -- the last word of each
   responder_at  TIMESTAMPTZ NOT NULL,
   answer        TEXT NOT NULL, -- the activity of ours that says how it stands, '' for none
+  payment_id    BIGINT NOT NULL, -- that paid it and was not given back in full; 0: none
   expires_at    TIMESTAMPTZ NOT NULL, -- of what is proposed, or accepted and not fulfilled
   next_at       TIMESTAMPTZ, -- when this node looks at it again
   created_at    TIMESTAMPTZ NOT NULL,

@@ -216,9 +216,10 @@ CREATE TABLE notifications (
   from_id    INTEGER NOT NULL REFERENCES actors (id),
   post_id    INTEGER NOT NULL, -- 0: about no post
   order_id   INTEGER NOT NULL, -- 0: about no order
+  payment_id INTEGER NOT NULL, -- 0: about no payment
   created_at DATETIME NOT NULL,
   read_at    DATETIME,
-  UNIQUE (actor_id, kind, from_id, post_id, order_id)
+  UNIQUE (actor_id, kind, from_id, post_id, order_id, payment_id)
 );
 
 -- Who likes what; content is the emoji of a reaction, '' for a plain like.

@@ -110,28 +110,45 @@ CREATE TABLE tiles ( -- full ones; partial ones are computed
   PRIMARY KEY (currency_id, level, idx)
 );
 
-CREATE TABLE payments (
+CREATE TABLE payments ( -- of the books of this node, and of its people in books elsewhere
   id          INTEGER PRIMARY KEY,
-  iri         TEXT NOT NULL UNIQUE,
+  iri         TEXT NOT NULL UNIQUE, -- of the Offer that asks for it
   uid         BLOB NOT NULL, -- of the transfer
-  currency_id INTEGER NOT NULL REFERENCES currencies (id),
+  currency_id INTEGER NOT NULL, -- 0: the book is kept elsewhere
+  currency    TEXT NOT NULL, -- IRI
   payer       TEXT NOT NULL,
   payee       TEXT NOT NULL,
   amount      INTEGER NOT NULL,
   code        TEXT NOT NULL,
   memo        TEXT NOT NULL,
   memo_salt   BLOB,
+  fulfills    TEXT NOT NULL, -- a commitment, or an intent; '' for none
+  body        BLOB, -- SHA-256 of the canonical Offer; NULL while it is not signed
   state       TEXT NOT NULL,
-  reason      TEXT NOT NULL, -- of a refusal
+  reason      TEXT NOT NULL, -- of a refusal: a code
+  words       TEXT NOT NULL, -- likewise, for people
+  event       TEXT NOT NULL, -- IRI of the EconomicEvent; '' before there is one
+  receipt     BLOB, -- of a book elsewhere
   refund_of   INTEGER, -- payment
-  user_id     INTEGER NOT NULL, -- who acted; 0: the operator
-  expires_at  DATETIME,
+  order_id    INTEGER NOT NULL, -- 0: none
+  user_id     INTEGER NOT NULL, -- who acted; 0: the operator, or somebody elsewhere
+  second_id   INTEGER NOT NULL, -- who approved it; 0: nobody had to
+  hold        INTEGER NOT NULL, -- seconds that it is held at most; 0: it is paid at once
+  expires_at  DATETIME, -- of a hold, or of what waits for a second person
+  ends_at     DATETIME, -- the ledger accepts it until then
+  next_at     DATETIME, -- when this node looks at it again; NULL: never
+  tries       INTEGER NOT NULL,
+  owes        BOOLEAN NOT NULL, -- the parties have not been told how it ended
   created_at  DATETIME NOT NULL,
   settled_at  DATETIME
 );
 CREATE INDEX payments_uid ON payments (uid);
 CREATE INDEX payments_payer ON payments (payer, id);
 CREATE INDEX payments_payee ON payments (payee, id);
+CREATE INDEX payments_due ON payments (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX payments_owed ON payments (id) WHERE owes;
+CREATE INDEX payments_refunds ON payments (refund_of) WHERE refund_of IS NOT NULL;
+CREATE INDEX payments_order ON payments (order_id) WHERE order_id <> 0;
 
 -- +goose StatementBegin
 CREATE TRIGGER entries_keep_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
