@@ -2,6 +2,7 @@ package activitypub_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -290,4 +291,43 @@ func TestARefundIsAPaymentOfItsOwn(t *testing.T) {
 		e.rest()
 		e.balances("-5.00", "5.00")
 	})
+}
+
+// Whoever writes to the ledger without any code of ours gets the same answers.
+func TestAPeerPaysByAnOfferOfItsOwn(t *testing.T) {
+	e := newEconomy(t, [3]string{"rye.example", "rye.example", "rye.example"})
+	far := aptest.NewPeer("https://far.example", "fay", 7, false)
+	far.Now = e.Now
+	e.Serve("far.example", far)
+	fay, err := e.mint.Resolve(t.Context(), far.ID())
+	e.must(err)
+	_, err = e.mint.OpenAccount(t.Context(), e.coop, e.currency, fay)
+	e.must(err)
+	offer := far.PaymentOffer("1", "https://rye.example/ledger", e.currency.Book.IRI, string(e.bakery.Actor.IRI), "9.00", nil)
+	send := func(activity any) int {
+		res, err := e.RoundTrip(far.Request("https://rye.example/ledger/inbox", activity))
+		e.must(err)
+		return res.StatusCode
+	}
+	if got := send(offer); got != 403 {
+		t.Errorf("without a proof: got %d", got)
+	}
+	signed := far.Proven(offer)
+	for range 3 {
+		if got := send(signed); got != 202 {
+			t.Fatalf("got %d", got)
+		}
+	}
+	e.rest()
+	e.balances("0.00", "9.00")
+	got := far.Received()
+	if len(got) == 0 {
+		t.Fatal("the ledger has not answered")
+	}
+	var accept struct{ Type, Object string }
+	e.must(json.Unmarshal(got[len(got)-1], &accept))
+	if accept.Type != "Accept" || accept.Object != far.ID()+"/activities/1" {
+		t.Errorf("got %s", got[len(got)-1])
+	}
+	e.audit()
 }

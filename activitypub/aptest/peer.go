@@ -18,6 +18,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gowebpki/jcs"
+	"github.com/mr-tron/base58"
 )
 
 // Peer is another server with one actor, written without any code of ours: what it sends and signs is what the test says.
@@ -27,7 +30,9 @@ type Peer struct {
 	KeyID  string
 	Key    crypto.Signer // RSA or Ed25519
 	Now    func() time.Time
-	Extra  map[string]any // added to the actor's document
+	Extra  map[string]any     // added to the actor's document
+	Ed     ed25519.PrivateKey // signs what lasts (FEP-8b32); it stands in the actor's document as #ed25519-key
+	EdText string             // its Multikey
 
 	mu       sync.Mutex
 	received []json.RawMessage
@@ -47,6 +52,11 @@ func NewPeer(origin, name string, pool int, fast bool) *Peer {
 		return nil
 	}
 	p.Key = key.(crypto.Signer)
+	block, _ = pem.Decode([]byte(Key(pool).EdPrivate))
+	if key, err = x509.ParsePKCS8PrivateKey(block.Bytes); err != nil {
+		return nil
+	}
+	p.Ed, p.EdText = key.(ed25519.PrivateKey), Key(pool).EdPublic
 	return p
 }
 
@@ -62,10 +72,48 @@ func (p *Peer) Document() map[string]any {
 		"publicKey": map[string]any{"id": p.KeyID, "owner": p.ID(),
 			"publicKeyPem": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))},
 	}
+	if p.Ed != nil {
+		m["assertionMethod"] = []any{map[string]any{"id": p.ID() + "#ed25519-key", "type": "Multikey", "controller": p.ID(), "publicKeyMultibase": p.EdText}}
+	}
 	for k, v := range p.Extra {
 		m[k] = v
 	}
 	return m
+}
+
+// Proven is a document with an integrity proof by the peer (FEP-8b32, eddsa-jcs-2022).
+func (p *Peer) Proven(doc map[string]any) []byte { return p.ProvenBy(doc, p.ID()+"#ed25519-key", p.Ed) }
+
+// ProvenBy is Proven with another key, or another name of it.
+func (p *Peer) ProvenBy(doc map[string]any, method string, key ed25519.PrivateKey) []byte {
+	config := map[string]any{"@context": doc["@context"], "type": "DataIntegrityProof", "cryptosuite": "eddsa-jcs-2022", "created": p.Now().UTC().Format(time.RFC3339),
+		"verificationMethod": method, "proofPurpose": "assertionMethod"}
+	hash := func(v any) []byte {
+		raw, _ := json.Marshal(v)
+		canonical, _ := jcs.Transform(raw)
+		sum := sha256.Sum256(canonical)
+		return sum[:]
+	}
+	out := map[string]any{}
+	for k, v := range doc {
+		out[k] = v
+	}
+	config["proofValue"] = "z" + base58.Encode(ed25519.Sign(key, append(hash(config), hash(doc)...)))
+	out["proof"] = config
+	raw, _ := json.Marshal(out)
+	return raw
+}
+
+// PaymentOffer is an Offer of an EconomicEvent by the peer to a ledger, without a proof; more is laid over the event.
+func (p *Peer) PaymentOffer(id, ledger, currency, payee, amount string, more map[string]any) map[string]any {
+	event := map[string]any{"type": "EconomicEvent", "action": "transfer", "provider": p.ID(), "receiver": payee, "resourceConformsTo": currency,
+		"resourceQuantity": map[string]any{"hasUnit": "one", "hasNumericalValue": amount}}
+	for k, v := range more {
+		event[k] = v
+	}
+	now := p.Now().UTC()
+	return map[string]any{"@context": []any{"https://www.w3.org/ns/activitystreams", "https://w3id.org/security/data-integrity/v1"}, "id": p.ID() + "/activities/" + id, "type": "Offer", "actor": p.ID(),
+		"to": []any{ledger}, "cc": []any{payee}, "target": ledger, "published": now.Format(time.RFC3339), "endTime": now.Add(15 * time.Minute).Format(time.RFC3339), "object": event}
 }
 
 // ServeHTTP answers for the peer: its actor, WebFinger and its inbox.
