@@ -24,7 +24,12 @@ type oracle struct {
 	at         Instant
 	gid        ID
 	why        reasons // all that spoke against the last command
+
+	floor, ceil brokenLimit // of the transfer looked at last
 }
+
+// brokenLimit is what a balance would be, with all that is held, and what it may be.
+type brokenLimit struct{ would, limit *big.Int }
 
 // oracleAccount has no counters: they are summed from the movements.
 type oracleAccount struct {
@@ -177,11 +182,18 @@ func (o *oracle) group(g Group) Result {
 			code = o.do(c)
 		}
 		if code != OKCreated {
+			refused := Result{Code: code, Index: i}
+			switch code {
+			case ExceedsFloor:
+				refused.Would, refused.Limit = o.floor.would.Int64(), o.floor.limit.Int64()
+			case ExceedsCeiling:
+				refused.Would, refused.Limit = o.ceil.would.Int64(), o.ceil.limit.Int64()
+			}
 			*o = *before
 			if !slices.Contains([]ResultCode{Malformed, CurrencyNotFound, VersionMismatch, ExistsWithDifferent}, code) {
 				o.known[c.id()] = oracleKnown{cmd: c, code: code}
 			}
-			return Result{Code: code, Index: i}
+			return refused
 		}
 	}
 	k := o.known[g[0].id()]
@@ -393,8 +405,10 @@ func (o *oracle) limits(no *reasons, debit, credit ID, amount Amount) {
 	in.Add(in, n)
 	no.add(Overflow, out.Cmp(most) > 0 || in.Cmp(most) > 0)
 	d, c := o.accounts[debit], o.accounts[credit]
-	no.add(ExceedsFloor, d.floor.Set && out.Sub(o.sum(debit, creditsPosted), out).Cmp(big.NewInt(d.floor.V)) < 0)
-	no.add(ExceedsCeiling, c.ceil.Set && in.Sub(in, o.sum(credit, debitsPosted)).Cmp(big.NewInt(c.ceil.V)) > 0)
+	o.floor = brokenLimit{out.Sub(o.sum(debit, creditsPosted), out), big.NewInt(d.floor.V)}
+	o.ceil = brokenLimit{in.Sub(in, o.sum(credit, debitsPosted)), big.NewInt(c.ceil.V)}
+	no.add(ExceedsFloor, d.floor.Set && o.floor.would.Cmp(o.floor.limit) < 0)
+	no.add(ExceedsCeiling, c.ceil.Set && o.ceil.would.Cmp(o.ceil.limit) > 0)
 }
 
 func (o *oracle) pay(p Pay) ResultCode {

@@ -654,3 +654,36 @@ func TestARefusalHasWords(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestARefusalForALimitSaysHowFar: what the balance would be, all that is held counted, and what it may be; once, for a failure that is told again has no figures.
+func TestARefusalForALimitSaysHowFar(t *testing.T) {
+	for _, r := range []struct {
+		name         string
+		given        []any
+		cmd          Command
+		want         ResultCode
+		would, limit int64
+	}{
+		{"spent", nil, pay("p", ana, bo, 21), ExceedsFloor, -21, -20},
+		{"spent beside what is held", []any{pay("h", ana, bo, 15, held(minute))}, pay("p", ana, bo, 6), ExceedsFloor, -21, -20},
+		{"what is to come is not there", []any{pay("h", bo, ana, 15, held(minute))}, pay("p", ana, bo, 21), ExceedsFloor, -21, -20},
+		{"spent with the levy", []any{rules("s", grn, levied(1000, 1, 0))}, pay("p", ana, bo, 20), ExceedsFloor, -22, -20},
+		{"given back", []any{pay("o", ana, bo, 5), limits("l", bo, At(0), Bound{}), pay("q", bo, cy, 1)}, refund("r", "o", 5), ExceedsFloor, -1, 0},
+		{"received", []any{pay("a", ana, bo, 20)}, pay("p", cy, bo, 6), ExceedsCeiling, 26, 25},
+		{"received beside what waits", []any{pay("a", ana, bo, 20, held(minute))}, pay("p", cy, bo, 6), ExceedsCeiling, 26, 25},
+		{"more than a counter counts", []any{pay("a", tia, tom, MaxAmount, in(top)), pay("b", tia, tom, MaxAmount, in(top)), limits("l", tia, At(0), Bound{})}, pay("p", tia, tom, 2, in(top)), Overflow, 0, 0},
+		{"to nobody", nil, pay("p", ana, acct(grn, "dan"), 21), CreditAccountNotFound, 0, 0},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.do(r.given)
+			if got := w.want(r.want, r.cmd); got.Would != r.would || got.Limit != r.limit {
+				t.Errorf("it would be %d, and may be %d; want %d and %d", got.Would, got.Limit, r.would, r.limit)
+			}
+			if got := w.send(r.cmd); got.Code != IDAlreadyFailed || got.Would != 0 || got.Limit != 0 {
+				t.Errorf("again: %+v", got)
+			}
+			w.ended()
+		})
+	}
+}
