@@ -84,6 +84,13 @@ func (n *Node) applyLedgersWord(signer *storage.Actor) preparation {
 			if _, err := n.actor(ctx, event.provider); err != nil {
 				return nil, retryLater(err)
 			}
+			if event.corrects != "" { // without the first one nobody would see that it was given back
+				if _, err := n.DB.PaymentByEvent(ctx, event.corrects); errors.Is(err, storage.ErrNotFound) {
+					return nil, problem(http.StatusServiceUnavailable, "payment", "the payment that is given back, %s, has not come here yet: send this again in a while", event.corrects)
+				} else if err != nil {
+					return nil, err
+				}
+			}
 		}
 		return n.heardOf(act, signer, m, event, amount), nil
 	}

@@ -531,8 +531,11 @@ func (n *Node) refuse(ctx context.Context, t *tender, keeper *storage.Actor, why
 	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		row = t.row
 		row.State, row.Reason, row.Words, row.Event = storage.PaymentRejected, why.code, why.words, ""
-		if why.code == codeCancelled {
+		switch why.code { // as the payer's node reads the answer: heardOf
+		case codeCancelled:
 			row.State = storage.PaymentCancelled
+		case codeExpired:
+			row.State = storage.PaymentExpired
 		}
 		now := n.Now().UTC()
 		row.SettledAt = &now
