@@ -121,7 +121,10 @@ func (f *fair) any() (side, *storage.Payment) {
 	if len(ps) == 0 {
 		return who, nil
 	}
-	return who, &ps[min(f.dice.IntN(len(ps)), f.dice.IntN(len(ps)))]
+	if i := slices.IndexFunc(ps, func(p storage.Payment) bool { return !p.Over() }); i >= 0 && f.dice.IntN(2) == 0 {
+		return who, &ps[i]
+	}
+	return who, &ps[f.dice.IntN(len(ps))]
 }
 
 // acts does anything with any payment.
@@ -193,11 +196,11 @@ func (f *fair) orders() {
 func (f *fair) decides() {
 	ctx, who := context.Background(), []*storage.Actor{f.mints, f.mintsBakery}[f.dice.IntN(2)]
 	if f.dice.IntN(2) == 0 {
-		flags := []ledger.Flags{0, 0, ledger.NoDebit, ledger.NoCredit}[f.dice.IntN(4)]
+		flags := []ledger.Flags{0, 0, 0, 0, 0, 0, ledger.NoDebit, ledger.NoCredit}[f.dice.IntN(8)]
 		f.allowed(fmt.Sprintf("%s is stopped: %d", who.Username, flags), f.mint.SetFlags(ctx, f.coop, f.currency, who, flags, "https://rye.example/decisions/1"))
 		return
 	}
-	limit := fmt.Sprint(20 + f.dice.IntN(100))
+	limit := fmt.Sprint(40 + f.dice.IntN(100))
 	f.allowed(who.Username+" may owe and have "+limit, f.mint.SetLimits(ctx, f.coop, f.currency, who, activitypub.NewLimits{Credit: &limit, Ceiling: &limit}, "https://rye.example/decisions/2"))
 }
 
@@ -401,7 +404,7 @@ func TestPaymentsUnderEveryFault(t *testing.T) {
 					f.pass(time.Duration(f.dice.IntN(2400)) * time.Second)
 				}
 			}
-			for range 60 {
+			for range 90 {
 				if round(); f.dice.IntN(2) == 0 {
 					f.Deliver()
 				}
