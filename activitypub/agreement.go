@@ -848,20 +848,28 @@ func (n *Node) mustBeParty(by *reader, ids ...storage.ID) error {
 	return nil
 }
 
-// getAgreement answers the sides of an order with its Agreement.
+// getAgreement answers the sides of an order with its Agreement, and the ledger of the currency in which it is paid: that one looks whether a payment is what was agreed.
 func (n *Node) getAgreement(r *http.Request, by *reader) ([]byte, error) {
 	ctx := r.Context()
 	o, err := n.DB.OrderByIRI(ctx, storage.IRI(n.Origin+"/agreements/"+r.PathValue("id")))
+	var f *storage.Offer
 	if errors.Is(err, storage.ErrNotFound) {
-		o = &storage.Order{} // who asks has to sign all the same: it tells nobody what there is
-	} else if err != nil {
-		return nil, err
+		o, f = &storage.Order{}, &storage.Offer{} // who asks has to sign all the same: it tells nobody what there is
+	} else if err == nil {
+		f, err = n.DB.OfferByID(ctx, o.OfferID)
 	}
-	if err := n.mustBeParty(by, o.ProposerID, o.ResponderID); err != nil {
-		return nil, err
-	}
-	f, err := n.DB.OfferByID(ctx, o.OfferID)
 	if err != nil {
+		return nil, err
+	}
+	if err := n.mustBeParty(by, o.ProposerID, o.ResponderID); errors.Is(err, storage.ErrNotFound) && f.Currency != "" && sameOrigin(string(by.actor.IRI), string(f.Currency)) {
+		m, e := n.Money(ctx, string(f.Currency))
+		if e != nil {
+			return nil, retryLater(e)
+		}
+		if m.Keeper != by.actor.IRI {
+			return nil, err
+		}
+	} else if err != nil {
 		return nil, err
 	}
 	p, err := n.partiesOf(ctx, n.DB, o)

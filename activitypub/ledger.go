@@ -439,11 +439,15 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		return n.mayPay(ctx, tx, t, payer.ID, payee.ID)
 	}
 	var sealed error
+	var made *storage.Payment // as it was stored; nil when its row was there before
 	rows := func(r ledger.Result) storage.Rows {
 		var out storage.Rows
 		out, sealed = n.paymentRows(ctx, t, row, r, keeper, func(p *storage.Payment, at time.Time) (*storage.Activity, error) {
 			return n.seal(keeper, keyID, key, n.answerToWire(keeper, answer{row.IRI, p, u, corrects}, at), shipment{object: row.IRI, context: contextValueFlows})
 		})
+		if made = nil; len(out.Payments) == 1 {
+			made = out.Payments[0]
+		}
 		return out
 	}
 	for again := range 3 {
@@ -462,15 +466,17 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		case sealed != nil:
 			return nil, sealed
 		}
-		kept, err := n.DB.PaymentByIRI(ctx, row.IRI)
-		if errors.Is(err, storage.ErrNotFound) && !res.Code.OK() {
-			return nil, res.Err()
-		}
-		if err != nil {
-			return nil, err
-		}
 		if res.Code == ledger.OKExists || res.Code == ledger.ExistsWithDifferent { // it came at the same time, and the other was first
 			return n.repeated(ctx, t)
+		}
+		kept := made
+		if kept == nil {
+			if kept, err = n.DB.PaymentByIRI(ctx, row.IRI); errors.Is(err, storage.ErrNotFound) && !res.Code.OK() {
+				return nil, res.Err()
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
 		if !res.Code.OK() {
 			return kept, &RefusedError{kept, res}

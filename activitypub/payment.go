@@ -518,7 +518,13 @@ func (n *Node) CancelPayment(ctx context.Context, by By, id storage.ID) (*storag
 			}
 			w := map[string]any{"type": "Undo", "actor": by.Actor.IRI, "to": []any{keeper.IRI}, "published": wireTime(n.Now()),
 				"object": map[string]any{"id": p.IRI, "type": "Offer", "actor": p.Payer}}
-			if err := n.send(ctx, tx, by.Actor, w, shipment{object: p.IRI, line: lineOf(p.Payer, "payment", p.IRI), inboxes: []storage.IRI{keeper.Inbox}, lasting: true}); err != nil {
+			if err := n.send(ctx, tx, by.Actor, w, shipment{object: p.IRI, line: lineOf(p.Payer, "payment", p.IRI), inboxes: []storage.IRI{keeper.Inbox}, lasting: true,
+				supersede: storage.SupersedeTried}); err != nil { // an Offer that still waits here never has to leave: what the ledger was told to forget it refuses when it comes
+				return err
+			}
+			next := n.Now().Add(firstAsk).UTC()
+			p.NextAt, p.Tries = &next, 0
+			if err := tx.SettlePayment(ctx, p); err != nil {
 				return err
 			}
 		default:

@@ -62,6 +62,7 @@ const (
 	SupersedeNone    Supersede = iota // nothing
 	SupersedeUpdates                  // an Update replaces Updates that wait
 	SupersedeAll                      // a Delete or Undo replaces what waits and was never tried
+	SupersedeTried                    // likewise, and what was tried: it need not be there first
 )
 
 // Enqueue adds deliveries of one activity; an inbox that has it already is left alone. What it makes pointless is superseded
@@ -83,7 +84,7 @@ func (db *DB) Enqueue(ctx context.Context, ds []Delivery, s Supersede) error {
 			AND inbox IN (SELECT fresh.inbox FROM deliveries fresh WHERE fresh.activity_id = ?)`, DeliveryQueued, ds[0].Object, now, ds[0].ActivityID, ds[0].ActivityID)
 		if s == SupersedeUpdates {
 			q = q.Where("activity_id IN (SELECT id FROM activities WHERE local AND object = ? AND type = 'Update')", ds[0].Object)
-		} else {
+		} else if s == SupersedeAll {
 			q = q.Where("attempts = 0")
 		}
 		return translate(q.Updates(map[string]any{"state": DeliveryDone, "last_error": "superseded"}).Error)

@@ -8,6 +8,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -44,6 +45,7 @@ type Config struct {
 	DSN       string       // path of a SQLite file, or postgres://user@host/database?…
 	ReadConns int          // connections that read; 0 means as many as there are processors, and at least 4
 	Log       *slog.Logger // nil means none
+	Driver    string       // SQLite's, as database/sql knows it; "" means the usual one. A test has one that fails
 }
 
 // DB is the database, or inside Transaction a handle on that transaction. It is safe for concurrent use; the handle is not.
@@ -53,6 +55,7 @@ type DB struct {
 
 	dialect string
 	dsn     string
+	driver  string // of SQLite
 	ids     *ids
 	inserts *inserts
 	pool    *sql.DB // of the readers
@@ -77,7 +80,7 @@ var minSQLite = [3]int{3, 51, 3}
 // Open opens the database, and makes the file and its directory, for the owner's eyes only, if there are none.
 // It does not migrate. Close ends what it starts.
 func Open(ctx context.Context, c Config) (*DB, error) {
-	db := &DB{Now: time.Now, Log: c.Log, dsn: c.DSN, ids: &ids{}, clock: &ledgerClock{}, inserts: &inserts{}}
+	db := &DB{Now: time.Now, Log: c.Log, dsn: c.DSN, driver: cmp.Or(c.Driver, sqlite.DriverName), ids: &ids{}, clock: &ledgerClock{}, inserts: &inserts{}}
 	if db.Log == nil {
 		db.Log = slog.New(slog.DiscardHandler)
 	}
@@ -145,7 +148,7 @@ func (db *DB) openSQLite(ctx context.Context, n int) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	write, err := sql.Open(sqlite.DriverName, sqliteDSN(db.dsn, true))
+	write, err := sql.Open(db.driver, sqliteDSN(db.dsn, true))
 	if err != nil {
 		return err
 	}
@@ -172,7 +175,7 @@ func (db *DB) openSQLite(ctx context.Context, n int) error {
 	if mode != "wal" {
 		return fmt.Errorf("journal mode of %s is %s, want wal: is it on a network file system?", db.dsn, mode)
 	}
-	if db.pool, err = sql.Open(sqlite.DriverName, sqliteDSN(db.dsn, false)); err != nil {
+	if db.pool, err = sql.Open(db.driver, sqliteDSN(db.dsn, false)); err != nil {
 		return err
 	}
 	return db.openGorm(ctx, n, func(c gorm.ConnPool) gorm.Dialector { return sqlite.New(sqlite.Config{Conn: c}) })
@@ -415,7 +418,7 @@ func (db *DB) goose(fn func(*goose.Provider) error) error {
 		options = append(options, goose.WithSessionLocker(locker))
 		pool, err = postgresPool(db.dsn, "")
 	} else {
-		pool, err = sql.Open(sqlite.DriverName, sqliteDSN(db.dsn, true))
+		pool, err = sql.Open(db.driver, sqliteDSN(db.dsn, true))
 	}
 	if err != nil {
 		return err

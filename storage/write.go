@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/mattn/go-sqlite3"
 	"gorm.io/gorm"
 
 	"planet/ledger"
@@ -124,7 +123,7 @@ func (w *writer) connect(ctx context.Context) error {
 		return err
 	}
 	err = conn.Raw(func(c any) error {
-		if lite, ok := c.(*sqlite3.SQLiteConn); ok {
+		if lite, ok := c.(interface{ RegisterRollbackHook(func()) }); ok {
 			lite.RegisterRollbackHook(func() { w.live.Store(false) })
 		}
 		return nil

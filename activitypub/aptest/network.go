@@ -40,6 +40,9 @@ type Network struct {
 	away     map[string]bool
 	underWay []late
 
+	// Database makes the database of a node; storagetest.New unless a test sets it.
+	Database func(host string) *storage.DB
+
 	forgiven []string // what the invariants let pass, see Forgive
 	broken   []string // what broke them
 }
@@ -57,7 +60,8 @@ type Node struct {
 // New makes a network with a node for each host name.
 func New(t testing.TB, hosts ...string) *Network {
 	t.Helper()
-	net := &Network{T: t, hosts: map[string]http.Handler{}, now: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}
+	net := &Network{T: t, hosts: map[string]http.Handler{}, now: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC),
+		Database: func(string) *storage.DB { return storagetest.New(t) }}
 	for _, h := range hosts {
 		net.Add(h)
 	}
@@ -68,7 +72,7 @@ func New(t testing.TB, hosts ...string) *Network {
 // Add makes a node under a host name.
 func (net *Network) Add(host string, change ...func(*activitypub.Config)) *Node {
 	net.T.Helper()
-	db, dir := storagetest.New(net.T), net.T.TempDir()
+	db, dir := net.Database(host), net.T.TempDir()
 	node := &Node{DB: db, net: net}
 	db.Now, db.Log = node.Clock, net.log()
 	origin := "https://" + host

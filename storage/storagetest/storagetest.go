@@ -52,12 +52,13 @@ func New(t testing.TB) *storage.DB {
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return open(t, path)
+	return open(t, storage.Config{DSN: path})
 }
 
-func open(t testing.TB, dsn string) *storage.DB {
+func open(t testing.TB, c storage.Config) *storage.DB {
 	t.Helper()
-	db, err := storage.Open(context.Background(), storage.Config{DSN: dsn})
+	dsn := c.DSN
+	db, err := storage.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func open(t testing.TB, dsn string) *storage.DB {
 func Again(t testing.TB, db *storage.DB) *storage.DB {
 	t.Helper()
 	dsn, _ := dsns.Load(db)
-	return open(t, dsn.(string))
+	return open(t, storage.Config{DSN: dsn.(string)})
 }
 
 // dsns are where the databases are.
@@ -223,7 +224,7 @@ func Postgres(t testing.TB) *storage.DB {
 	q := u.Query()
 	q.Set("search_path", name)
 	u.RawQuery = q.Encode()
-	db := open(t, u.String())
+	db := open(t, storage.Config{DSN: u.String()})
 	if err := db.Migrate(context.Background()); err != nil {
 		t.Fatal(err)
 	}
