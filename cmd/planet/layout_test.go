@@ -66,7 +66,7 @@ var rooms = map[string]room{
 		outside: []string{"golang.org/x/image/...", "github.com/bbrks/go-blurhash"},
 	},
 	"storage/backup":      {ours: []string{"storage", "storage/media"}},
-	"storage/storagetest": {ours: []string{"ledger", "ledger/proof", "storage/..."}, outside: []string{"github.com/jackc/pgx/v5/stdlib"}},
+	"storage/storagetest": {ours: []string{"ledger", "ledger/proof", "storage/..."}, outside: []string{"github.com/jackc/pgx/v5/stdlib", "github.com/mattn/go-sqlite3"}},
 
 	"activitypub": {
 		ours: []string{"ledger", "ledger/proof", "storage", "storage/media"},
