@@ -24,8 +24,8 @@ func (n *Node) applyLedgersWord(signer *storage.Actor) preparation {
 		result := act.top.child("result")
 		var event eventTerms
 		if act.Type != "Reject" {
-			if result == nil {
-				return nil, problem(http.StatusBadRequest, "result", "the event of the payment is not embedded")
+			if result == nil || len(act.top.list("result")) != 1 {
+				return nil, problem(http.StatusBadRequest, "result", "the one event of the payment is not embedded")
 			}
 			if event, err = readEvent(result); err != nil {
 				return nil, err

@@ -65,6 +65,9 @@ func readEvent(o object) (e eventTerms, err error) {
 
 // readTransferOrder reads an Offer(EconomicEvent). What cannot be understood is a Problem with 400; whether it can be done is the ledger's to say.
 func (n *Node) readTransferOrder(act *Activity) (*transferOrder, error) {
+	if len(act.parts) != 1 {
+		return nil, problem(http.StatusBadRequest, "object", "an Offer asks for one payment, not %d: what is asked for at once cannot be answered at once", len(act.parts))
+	}
 	e, err := readEvent(act.inner)
 	if err != nil {
 		return nil, err

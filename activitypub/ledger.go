@@ -692,8 +692,8 @@ func (n *Node) readEnd(raw []byte, p *storage.Payment, u ledger.Currency) (*hold
 		return e, err
 	}
 	result := act.top.child("result")
-	if result == nil {
-		return nil, problem(http.StatusBadRequest, "result", "say in result how much is taken, as an EconomicEvent")
+	if result == nil || len(act.top.list("result")) != 1 {
+		return nil, problem(http.StatusBadRequest, "result", "say in result how much is taken, as one EconomicEvent")
 	}
 	terms, err := readEvent(result)
 	if err != nil {

@@ -100,6 +100,9 @@ func (n *Node) fetchCurrency(ctx context.Context, iri storage.IRI) (*storage.For
 	if err != nil {
 		return nil, err
 	}
+	if f.IRI != iri {
+		return nil, problem(http.StatusUnprocessableEntity, "currency", "what is at %s is the currency %s: name it so", clip(string(iri), 200), clip(string(f.IRI), 200))
+	}
 	if _, err := n.actor(ctx, f.Ledger); err != nil {
 		return nil, fmt.Errorf("the ledger of %s: %w", iri, err)
 	}
