@@ -75,7 +75,7 @@ var rooms = map[string]room{
 			"github.com/maypok86/otter/v2", "code.dny.dev/ssrf", "golang.org/x/time/rate",
 			"golang.org/x/net/html/...", "golang.org/x/net/idna", "golang.org/x/text/unicode/norm", "golang.org/x/sync/..."},
 	},
-	"activitypub/aptest":  {ours: []string{"ledger", "ledger/proof", "storage/...", "activitypub"}},
+	"activitypub/aptest":  {ours: []string{"ledger", "ledger/proof", "storage/...", "activitypub"}, outside: []string{"github.com/gowebpki/jcs", "github.com/mr-tron/base58"}},
 	"activitypub/interop": {ours: []string{"storage/...", "activitypub/..."}},
 
 	"web/oauth":    {ours: []string{"storage"}, outside: []string{"github.com/labstack/echo/v4/..."}},
