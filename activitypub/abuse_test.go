@@ -63,6 +63,15 @@ func (s *scene) peer(host, name string, pool int) *aptest.Peer {
 	return p
 }
 
+// prove gives everybody a key for what lasts, as whoever pays needs one.
+func (s *scene) prove(t *testing.T) {
+	t.Helper()
+	for i, p := range []*aptest.Peer{s.ann, s.bob, s.eve} {
+		p.Proves(i + 1)
+		s.take(t, p, s.does(p, "Update", p.Document()))
+	}
+}
+
 // town is a server with several people on it.
 type town []*aptest.Peer
 

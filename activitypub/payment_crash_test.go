@@ -41,7 +41,7 @@ func newFrail(t *testing.T, hosts [3]string) *frail {
 // farPayer is somebody on a server of the test's own, with an account.
 func (e *economy) farPayer() *aptest.Peer {
 	e.t.Helper()
-	far := aptest.NewPeer("https://far.example", "fay", 7, false)
+	far := aptest.NewProver("https://far.example", "fay", 7)
 	far.Now = e.Now
 	e.Serve("far.example", far)
 	fay, err := e.mint.Resolve(e.t.Context(), far.ID())

@@ -40,7 +40,8 @@ const (
 func newHarbour(t *testing.T) *harbour {
 	t.Helper()
 	f := &harbour{scene: newScene(t)}
-	f.till, f.oats, f.thief = f.peer("mint.example", "ledger", 4), f.peer("mint.example", "oats", 5), f.peer("evil.example", "ledger", 6)
+	f.till, f.oats, f.thief = f.peer("mint.example", "ledger", 4).Proves(4), f.peer("mint.example", "oats", 5).Proves(5), f.peer("evil.example", "ledger", 6).Proves(6)
+	f.prove(t)
 	f.mint = shelf{"/currencies/grn": currencyOf(t, grain, f.till.ID(), "GRN", 2, f.till.Ed), "/currencies/oat": currencyOf(t, oats, f.oats.ID(), "OAT", 2, f.oats.Ed)}
 	f.evil = shelf{"/currencies/grn": currencyOf(t, evilGrain, f.thief.ID(), "GRN", 2, f.thief.Ed),
 		"/currencies/stolen": currencyOf(t, "https://evil.example/currencies/stolen", f.till.ID(), "GRN", 2, f.thief.Ed)}

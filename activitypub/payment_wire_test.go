@@ -302,7 +302,7 @@ func TestARefundIsAPaymentOfItsOwn(t *testing.T) {
 // Whoever writes to the ledger without any code of ours gets the same answers.
 func TestAPeerPaysByAnOfferOfItsOwn(t *testing.T) {
 	e := newEconomy(t, [3]string{"rye.example", "rye.example", "rye.example"})
-	far := aptest.NewPeer("https://far.example", "fay", 7, false)
+	far := aptest.NewProver("https://far.example", "fay", 7)
 	far.Now = e.Now
 	e.Serve("far.example", far)
 	fay, err := e.mint.Resolve(t.Context(), far.ID())

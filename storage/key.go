@@ -43,11 +43,31 @@ func (db *DB) SaveKey(ctx context.Context, k *Key) error {
 	})
 }
 
-// ReplaceKeys makes keys the only ones of an actor elsewhere.
+// ReplaceKeys makes keys the only ones of an actor elsewhere. Those that she had until now stay known as retired, until the next ones are, so that who still signs with
+// one can be told; when she is left with no keys, none stay.
 func (db *DB) ReplaceKeys(ctx context.Context, actor ID, keys []Key) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		if err := tx.q(ctx).Where("actor_id = ?", actor).Delete(&Key{}).Error; err != nil {
+		if len(keys) == 0 {
+			return translate(tx.q(ctx).Where("actor_id = ?", actor).Delete(&Key{}).Error)
+		}
+		ids := make([]IRI, len(keys))
+		for i, k := range keys {
+			ids[i] = k.IRI
+		}
+		if err := tx.q(ctx).Where("iri IN ? AND (actor_id = ? OR retired_at IS NOT NULL)", ids, actor).Delete(&Key{}).Error; err != nil {
 			return translate(err)
+		}
+		left, err := tx.KeysOf(ctx, actor)
+		if err != nil {
+			return err
+		}
+		if len(left) != 0 {
+			if err := tx.q(ctx).Where("actor_id = ? AND retired_at IS NOT NULL", actor).Delete(&Key{}).Error; err != nil {
+				return translate(err)
+			}
+			if err := tx.q(ctx).Model(&Key{}).Where("actor_id = ?", actor).Update("retired_at", tx.Now().UTC()).Error; err != nil {
+				return translate(err)
+			}
 		}
 		for _, k := range keys {
 			k.ActorID = actor

@@ -31,7 +31,7 @@ type Peer struct {
 	Key    crypto.Signer // RSA or Ed25519
 	Now    func() time.Time
 	Extra  map[string]any     // added to the actor's document
-	Ed     ed25519.PrivateKey // signs what lasts (FEP-8b32); it stands in the actor's document as #ed25519-key
+	Ed     ed25519.PrivateKey // signs what lasts (FEP-8b32); it stands in the actor's document as #ed25519-key; nil: none
 	EdText string             // its Multikey
 
 	mu       sync.Mutex
@@ -52,8 +52,19 @@ func NewPeer(origin, name string, pool int, fast bool) *Peer {
 		return nil
 	}
 	p.Key = key.(crypto.Signer)
-	block, _ = pem.Decode([]byte(Key(pool).EdPrivate))
-	if key, err = x509.ParsePKCS8PrivateKey(block.Bytes); err != nil {
+	return p
+}
+
+// NewProver makes a peer that signs requests with an RSA key of the pool, and with an Ed25519 key what lasts.
+func NewProver(origin, name string, pool int) *Peer {
+	return NewPeer(origin, name, pool, false).Proves(pool)
+}
+
+// Proves gives the peer an Ed25519 key of the pool for what lasts.
+func (p *Peer) Proves(pool int) *Peer {
+	block, _ := pem.Decode([]byte(Key(pool).EdPrivate))
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
 		return nil
 	}
 	p.Ed, p.EdText = key.(ed25519.PrivateKey), Key(pool).EdPublic
