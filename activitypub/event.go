@@ -49,6 +49,11 @@ type eventTerms struct {
 // readEvent reads who gives what to whom. The number has to be a string: one that is not was rounded by some computer before.
 func readEvent(o object) (e eventTerms, err error) {
 	o = terms(o)
+	for _, key := range []string{"action", "provider", "receiver", "resourceConformsTo", "resourceQuantity", "fulfills", "corrects"} {
+		if len(o.list(key)) > 1 {
+			return e, problem(http.StatusBadRequest, key, "a payment has one %s: of several nobody can tell which was meant", key)
+		}
+	}
 	if a := localName(o.str("action")); a != actionTransfer {
 		return e, problem(http.StatusBadRequest, "action", "a payment is an EconomicEvent with the action transfer")
 	}

@@ -336,6 +336,12 @@ func stillOf(ctx context.Context, tx *storage.DB, owner storage.IRI, account led
 	return err
 }
 
+// holds reports whether there is an account.
+func holds(ctx context.Context, tx *storage.DB, account ledger.ID) bool {
+	_, err := tx.AccountByID(ctx, account)
+	return !errors.Is(err, storage.ErrNotFound)
+}
+
 // payeeStill is stillOf for the payee of a transfer that was made.
 func payeeStill(ctx context.Context, tx *storage.DB, p *storage.Payment) error {
 	t, _, err := tx.Transfer(ctx, p.Transfer())
@@ -602,7 +608,7 @@ func (n *Node) mayPay(ctx context.Context, tx *storage.DB, t *tender, debit, cre
 			return &refusedBefore{codeCancelled, "The payment was cancelled before it came."}
 		}
 	}
-	if t.payee != nil && t.payee.Local() {
+	if t.payee != nil && t.payee.Local() && holds(ctx, tx, debit) { // who has no account is told that alone (security.md PAY 310)
 		if t.payee.SuspendedAt != nil || t.payee.DeletedAt != nil {
 			return &refusedBefore{codeFrozen, "The account cannot take this payment."}
 		}

@@ -48,13 +48,13 @@ func newEconomy(t *testing.T, hosts [3]string) *economy {
 }
 
 // newEconomyIn is newEconomy in a network that a test has prepared.
-func newEconomyIn(t *testing.T, net *aptest.Network, hosts [3]string) *economy {
+func newEconomyIn(t *testing.T, net *aptest.Network, hosts [3]string, change ...func(*activitypub.Config)) *economy {
 	t.Helper()
 	e := &economy{Network: net, t: t}
 	nodes := map[string]*aptest.Node{}
 	for _, h := range hosts {
 		if nodes[h] == nil {
-			nodes[h] = e.Add(h)
+			nodes[h] = e.Add(h, change...)
 		}
 	}
 	e.mint, e.there, e.here = nodes[hosts[0]], nodes[hosts[1]], nodes[hosts[2]]

@@ -80,7 +80,7 @@ func mend(t testing.TB, db *storage.DB) {
 	}
 }
 
-func TestTheBooksAreAppendOnly(t *testing.T) {
+func TestPAY305TheBooksAreAppendOnly(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
 		b := busy(t, db)
 		before := storagetest.Rows(t, db)

@@ -21,6 +21,7 @@ var abuseCases = map[string]string{
 	"ACT": "118-122 124-126 128 129 131-163 165 166 168-170",
 	"FLO": "171-181",
 	"INJ": "248-256",
+	"PAY": "270 272-292 294 295 297-310",
 	"REL": "311 312 315-323",
 }
 
@@ -29,6 +30,10 @@ var laterCases = map[string]string{
 	"IDN057": "uploads by apps",
 	"FET095": "search", "ACT155": "search, embeds and feeds", "FLO180": "forms with files", "FLO181": "streaming",
 	"INJ251": "lists that can be sorted", "INJ253": "search", "INJ255": "languages and themes", "INJ256": "programs for media",
+	"PAY270": "payments that race", "PAY273": "payments that race", "PAY274": "payments that race", "PAY289": "payments that race",
+	"PAY272": "requests for payment", "PAY302": "requests for payment", "PAY290": "members elsewhere who leave", "PAY291": "members elsewhere who leave", "PAY301": "members elsewhere who are blocked",
+	"PAY294": "pages to pay on", "PAY295": "pages to pay on", "PAY297": "pages to pay on", "PAY298": "pages to pay on", "PAY303": "pages to pay on",
+	"PAY300": "calls to others' programs", "PAY304": "a second person for what admins do", "PAY307": "backups of nodes that pay", "PAY309": "clocks that are moved",
 }
 
 // TestEveryAbuseCaseHasATest holds the tests to the list: each number is carried by the name of a test or of a part of one,
@@ -77,7 +82,7 @@ func allCases() map[string]bool {
 	return all
 }
 
-var caseID = regexp.MustCompile(`(SIG|IDN|FET|ACT|FLO|INJ|REL)[0-9]{3}`)
+var caseID = regexp.MustCompile(`(SIG|IDN|FET|ACT|FLO|INJ|PAY|REL)[0-9]{3}`)
 
 // checkCases compares the list with what the tests carry: in names of test functions, and at the start of strings.
 func checkCases(sources []*source) (found []string) {
