@@ -48,6 +48,11 @@ type eventTerms struct {
 
 // readEvent reads who gives what to whom. The number has to be a string: one that is not was rounded by some computer before.
 func readEvent(o object) (e eventTerms, err error) {
+	for _, part := range []object{o, terms(o).child("resourceQuantity")} {
+		if name := twiceNamed(part); name != "" {
+			return e, problem(http.StatusBadRequest, "twice", "a payment says %s once: of two nobody can tell which was meant", name)
+		}
+	}
 	o = terms(o)
 	for _, key := range []string{"action", "provider", "receiver", "resourceConformsTo", "resourceQuantity", "fulfills", "corrects"} {
 		if len(o.list(key)) > 1 {

@@ -290,7 +290,7 @@ func FuzzAuthorise(f *testing.F) {
 	ids := []string{"", "https://far.example/users/ann", "https://far.example/users/bob", "https://far.example/n", "https://far.example:443/n", "https://FAR.example/n",
 		"https://far.example./n", "http://far.example/n", "https://far.example:8443/n", "https://far.example@evil.example/n", "https://evil.example/far.example",
 		"https://evil.example/users/eve", "https://rye.example/users/baker", "https://rye.example/users/baker/statuses/1", "far.example", "https://far.example/users/ann#x"}
-	kinds := []string{"Note", "", "Person", "Follow", "Place", "Question", "Video", "Image", "create", "Proposal", "ValueFlows:Proposal", "Agreement", "Document"}
+	kinds := []string{"Note", "", "Person", "Follow", "Place", "Question", "Video", "Image", "create", "Proposal", "ValueFlows:Proposal", "Agreement", "Document", "EconomicEvent", "vf:EconomicEvent"}
 	f.Fuzz(func(t *testing.T, choices []byte) {
 		at := 0
 		choose := func(n int) int {
@@ -326,6 +326,14 @@ func FuzzAuthorise(f *testing.F) {
 			case 2:
 				o["attributedTo"] = id()
 			}
+			switch choose(4) {
+			case 0:
+				o["provider"] = act["actor"]
+			case 1:
+				o["provider"] = []any{id(), act["actor"]}
+			case 2:
+				o["provider"] = id()
+			}
 			if choose(3) == 0 {
 				objects = append(objects, id())
 			} else {
@@ -353,6 +361,12 @@ func FuzzAuthorise(f *testing.F) {
 			ours: choose(2) == 0, featured: choose(2) == 0}
 		if choose(2) == 0 {
 			fs.order = &orderFact{proposer: storage.IRI(id()), responder: storage.IRI(id()), asked: choose(2) == 0}
+		}
+		if choose(2) == 0 {
+			fs.payment = &paymentFact{payer: storage.IRI(id()), payee: storage.IRI(id()), keeper: storage.IRI(id()), ours: choose(2) == 0}
+		}
+		if choose(2) == 0 {
+			fs.result, fs.currency = kinds[choose(len(kinds))], storage.IRI(id())
 		}
 		if a.inner != nil { // as gather does
 			if fs.object = economicKind(a.inner); fs.object == "" {
@@ -421,7 +435,16 @@ func FuzzAuthorise(f *testing.F) {
 			if a.inner == nil {
 				refuse("it says nothing of what is offered")
 			}
+			if fs.object == "EconomicEvent" && !paysItself(objects, me) {
+				refuse("another is to pay")
+			}
 		case "Accept", "Reject", "TentativeAccept":
+			if p := fs.payment; p != nil && (p.ours && (a.Type == "TentativeAccept" || string(p.payee) != me) || !p.ours && string(p.keeper) != me) {
+				refuse("it answers a payment in the place of another")
+			}
+			if a.Type != "Reject" && fs.result == "EconomicEvent" && !at1(string(fs.currency)) {
+				refuse("it speaks for the ledger of another host")
+			}
 			if o := fs.order; o != nil && string(o.proposer) != me && (a.Type != "Reject" || o.asked || string(o.responder) != me) {
 				refuse("it answers another's order")
 			}
@@ -434,6 +457,9 @@ func FuzzAuthorise(f *testing.F) {
 		case "Undo":
 			if o := fs.order; o != nil && (string(o.responder) != me || !o.asked) {
 				refuse("it takes back what another ordered")
+			}
+			if p := fs.payment; p != nil && (!p.ours || string(p.payer) != me) {
+				refuse("it takes back what another pays, or what a ledger elsewhere was asked for")
 			}
 			if fs.follow != nil && string(fs.follow.actor) != me || !own(fs.doer) {
 				refuse("it takes back what another did")
@@ -451,6 +477,22 @@ func FuzzAuthorise(f *testing.F) {
 			refuse("nothing is said of such an activity")
 		}
 	})
+}
+
+// paysItself reports whether the first object that is embedded is paid by one alone, or by her first of all: a list is refused when it is read.
+func paysItself(objects []any, who string) bool {
+	for _, o := range objects {
+		if m, embedded := o.(map[string]any); embedded {
+			switch by := m["provider"].(type) {
+			case string:
+				return by == who
+			case []any:
+				return by[0] == who || by[0] == "" && by[1] == who
+			}
+			return false
+		}
+	}
+	return false
 }
 
 // plainOrigin is the origin of an address as browsers see it; "" for what is none.

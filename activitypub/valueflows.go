@@ -71,21 +71,39 @@ func terms(o object) object {
 		}
 		out[key] = value
 	}
-	for key, value := range o {
-		name := key
-		if slices.ContainsFunc(termPrefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
-			name = localName(key)
-		}
+	for _, key := range slices.Sorted(maps.Keys(o)) { // in one order, so that one document always says the same
+		name, value := plainTerm(key), o[key]
 		if len(value) > 0 && value[0] == '{' && parseObject(value)["@value"] != nil {
 			value = parseObject(value)["@value"]
 		} else if name == key {
 			continue
 		}
-		if name == key || o[name] == nil {
+		if name == key || out[name] == nil {
 			put(name, value)
 		}
 	}
 	return out
+}
+
+// plainTerm is the name of a property without what some servers write before it.
+func plainTerm(key string) string {
+	if slices.ContainsFunc(termPrefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
+		return localName(key)
+	}
+	return key
+}
+
+// twiceNamed is a term that an object has under two names, as in receiver and vf:receiver; "" when there is none.
+func twiceNamed(o object) string {
+	names := make(map[string]bool, len(o))
+	for key := range o {
+		name := plainTerm(key)
+		if names[name] {
+			return name
+		}
+		names[name] = true
+	}
+	return ""
 }
 
 // flow reads an embedded object of ValueFlows in plain terms.
