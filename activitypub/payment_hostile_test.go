@@ -463,3 +463,40 @@ func hashOf(offer storage.IRI) string {
 	sum := sha256.Sum256([]byte(offer))
 	return hex.EncodeToString(sum[:16])
 }
+
+// What seller or buyer say of a payment is what they say: an order is paid when the ledger of its currency has said so.
+func TestAnOrderIsNotPaidBecauseOneSideSaysSo(t *testing.T) {
+	s := newStall(t)
+	agreement := s.agreement(s.ann, "1")
+	s.take(t, s.ann, s.accepts(s.ann, agreement))
+	if o := s.stands(t); o.State != storage.OrderAccepted {
+		t.Fatalf("the order is %s", o.State)
+	}
+	paid := func(o dict) dict { return with(o, "preview", dict{"type": "Note", "name": "Paid"}) }
+	link := []any{dict{"type": "Link", "href": "https://far.example/ledger/events/1", "rel": []any{"https://w3id.org/valueflows/ont/vf#EconomicEvent"}}}
+	for name, c := range map[string]struct {
+		by  *aptest.Peer
+		act dict
+	}{
+		"the seller, by an Update of the Agreement": {s.ann, s.does(s.ann, "Update", paid(s.agreement(s.ann, "1")))},
+		"the seller, by a receipt": {s.ann, s.does(s.ann, "Create", dict{"id": s.ann.ID() + "/receipts/9", "type": "Document", "name": "Paid", "context": agreement["id"],
+			"attributedTo": s.ann.ID(), "attachment": link})},
+		"the seller, by an event":  {s.ann, s.does(s.ann, "Create", dict{"id": s.ann.ID() + "/events/9", "type": "EconomicEvent", "action": "transfer", "fulfills": agreement["id"].(string) + "#reciprocal", "attributedTo": s.ann.ID()})},
+		"somebody else":            {s.bob, s.does(s.bob, "Update", paid(s.agreement(s.ann, "1")))},
+		"somebody else, as theirs": {s.bob, s.does(s.bob, "Update", paid(with(s.agreement(s.ann, "1"), "attributedTo", s.bob.ID())))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := s.rye.State()["payments"]
+			post(t, s.net, c.by.Request(ryeInbox, c.act))
+			s.net.Deliver()
+			if o := s.stands(t); o.PaymentID != 0 || len(s.rye.State()["payments"]) != len(before) {
+				t.Errorf("the order looks paid: %+v", o)
+			}
+			for _, row := range s.rye.State()["notifications"] {
+				if strings.Contains(row, "kind:payment.") {
+					t.Errorf("somebody was told of a payment: %s", row)
+				}
+			}
+		})
+	}
+}
