@@ -271,6 +271,39 @@ func TestF08WhatAnOldKeySignsIsRefusedOnceItWasReplaced(t *testing.T) {
 	})
 }
 
+// Who replaces her keys tells the ledgers that she pays with, wherever they are: they follow nobody.
+func TestF09ALedgerElsewhereLearnsAtOnceThatAKeyIsOld(t *testing.T) {
+	e := newEconomy(t, [3]string{"rye.example", "rye.example", "oak.example"})
+	e.pay(e.order("1.00"))
+	ctx := t.Context()
+	keys := func() []storage.Key {
+		ks, err := e.mint.DB.KeysOf(ctx, e.mints.ID)
+		e.must(err)
+		return ks
+	}
+	old := keys()
+	e.must(e.here.RotateKeys(ctx, e.bo))
+	e.Deliver()
+	for _, k := range keys() {
+		for _, o := range old {
+			if k.IRI == o.IRI || k.Public == o.Public {
+				t.Errorf("the ledger takes %s still", k.IRI)
+			}
+		}
+	}
+	onTheWay, err := e.here.Pay(ctx, e.bo, e.order("5.00")) // signed by the key that is replaced before it leaves
+	e.must(err)
+	e.must(e.here.RotateKeys(ctx, e.bo))
+	e.rest()
+	if p := e.at(e.here, onTheWay); p.State != storage.PaymentRejected || p.Reason != "not_authorized" {
+		t.Errorf("what the old key has signed is %s (%s)", p.State, p.Reason)
+	}
+	e.balances("-1.00", "1.00")
+	p := e.pay(e.order("2.00"))
+	e.rest()
+	e.want(p, storage.PaymentCommitted, "2.00")
+}
+
 func TestF09AnAccountIsFrozenAtOnce(t *testing.T) {
 	c := newCounter(t)
 	if err := c.rye.SetFlags(t.Context(), c.baker, c.currency, c.actor(t, c.ann.ID()), ledger.NoDebit, "https://rye.example/decisions/9"); err != nil {

@@ -282,7 +282,7 @@ func (n *Node) UpdateProfile(ctx context.Context, by By, in *storage.Actor) erro
 	return err
 }
 
-// announceActor tells followers that an actor's document has changed.
+// announceActor tells followers that an actor's document has changed, and the ledgers elsewhere that she pays with: who has her old key pays nothing there any more (F09).
 func (n *Node) announceActor(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
 	doc, err := n.actorToWire(ctx, tx, a)
 	if err != nil {
@@ -293,6 +293,11 @@ func (n *Node) announceActor(ctx context.Context, tx *storage.DB, a *storage.Act
 	if err != nil {
 		return err
 	}
+	ledgers, err := tx.LedgersOf(ctx, a.IRI)
+	if err != nil {
+		return err
+	}
+	inboxes = append(inboxes, ledgers...)
 	m := map[string]any{"type": "Update", "actor": a.IRI, "to": []any{publicAddress}, "cc": []any{a.Followers}, "object": doc}
 	return n.send(ctx, tx, a, m, shipment{object: a.IRI, inboxes: inboxes, supersede: storage.SupersedeUpdates, public: true})
 }

@@ -218,6 +218,14 @@ func (db *DB) SaveForeignCurrency(ctx context.Context, f *ForeignCurrency) error
 	})
 }
 
+// LedgersOf are the inboxes of the ledgers elsewhere that have to do with an actor: she has paid there, or was paid.
+func (db *DB) LedgersOf(ctx context.Context, actor IRI) ([]IRI, error) {
+	var out []IRI
+	err := db.q(ctx).Raw(`SELECT DISTINCT a.inbox FROM payments p JOIN foreign_currencies f ON f.iri = p.currency JOIN actors a ON a.iri = f.ledger
+		WHERE p.currency_id = 0 AND (p.payer = ? OR p.payee = ?) AND a.deleted_at IS NULL ORDER BY a.inbox`, actor, actor).Scan(&out).Error
+	return out, translate(err)
+}
+
 // SaveCheckpoint keeps the newest checkpoint that was seen of a currency of another node.
 func (db *DB) SaveCheckpoint(ctx context.Context, currency IRI, checkpoint string) error {
 	return db.Transaction(ctx, func(tx *DB) error {
