@@ -406,7 +406,7 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 	} else {
 		p := ledger.Pay{ID: row.Transfer(), Currency: u.ID, Debit: payer.ID, Credit: payee.ID, Amount: row.Amount, Memo: memo, Auth: ledger.Digest(row.Body)}
 		if row.Hold != 0 {
-			p.Pending, p.Timeout = true, row.ExpiresAt.Sub(n.Now())
+			p.Pending, p.Timeout = true, max(row.ExpiresAt.Sub(n.Now()), ledger.MinTimeout) // the shortest one has grown shorter on its way here
 		}
 		switch u.Issuer {
 		case ledger.ID{}:
