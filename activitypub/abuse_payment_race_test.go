@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"planet/activitypub"
 	"planet/ledger"
@@ -175,4 +176,74 @@ func TestPAY274AHundredAtOnceOnOneAccount(t *testing.T) {
 		t.Errorf("%d of %d moved something", moved, len(spans))
 	}
 	t.Logf("%d of %d moved something", moved, len(spans))
+}
+
+// Whatever the network does with an Offer and the Undo of it, the end depends on which of them was first at the ledger, and on nothing else.
+func TestPAY289TheOrderOfArrivalDecidesOnce(t *testing.T) {
+	for order, want := range map[string]string{"OU": "Accept", "UO": "Reject", "OOUU": "Accept", "UUOO": "Reject", "OUOU": "Accept", "UOUO": "Reject"} {
+		t.Run(order, func(t *testing.T) {
+			e := newEconomy(t, constellations["one node"])
+			far := e.farPayer()
+			iri := far.ID() + "/activities/1"
+			offer := far.Proven(far.PaymentOffer("1", "https://rye.example/ledger", e.currency.Book.IRI, string(e.bakery.Actor.IRI), "1.00", nil))
+			undo := far.Activity("Undo", "undo", dict{"id": iri, "type": "Offer", "actor": far.ID()})
+			for _, what := range order {
+				activity := any(undo)
+				if what == 'O' {
+					activity = offer
+				}
+				if got, _ := e.send(far, activity); got != 202 {
+					t.Errorf("%c: %d", what, got)
+				}
+				e.sound()
+			}
+			e.rest()
+			paid := int64(0)
+			if want == "Accept" {
+				paid = 100
+			}
+			if got := e.owes(storage.IRI(far.ID())); got != paid {
+				t.Errorf("she owes %d, want %d", got, paid)
+			}
+			got := answers(t, far, iri)
+			for what := range got {
+				if what[:6] != want {
+					t.Errorf("the ledger said %s, want %s", what, want)
+				}
+			}
+			if len(got) != 1 {
+				t.Errorf("the answers are %v", got)
+			}
+		})
+	}
+}
+
+// F24: the ledger is away for a week. What it never got is over in time at its payer's, and stays so when the ledger is back and gets it after all; what it had said is heard.
+func TestF24ALedgerThatIsAwayForAWeek(t *testing.T) {
+	e := newEconomy(t, constellations["each on a node of its own"])
+	before, err := e.here.Pay(t.Context(), e.bo, e.order("1.00"))
+	e.must(err)
+	e.must(e.here.DeliverDue(t.Context())) // it has decided, and nobody has heard
+	e.Away(e.mint.Host, true)
+	never, err := e.here.Pay(t.Context(), e.bo, e.order("2.00"))
+	e.must(err)
+	for range 14 {
+		e.Sleep(12 * time.Hour)
+		e.rest()
+		e.sound()
+	}
+	if q := e.at(e.here, before); q.State != storage.PaymentSent {
+		t.Errorf("what nobody has heard of is %s", q.State)
+	}
+	e.Away(e.mint.Host, false)
+	for range 14 {
+		e.Sleep(12 * time.Hour)
+		e.rest()
+	}
+	e.want(before, storage.PaymentCommitted, "1.00")
+	if q := e.at(e.here, never); q.State != storage.PaymentExpired {
+		t.Errorf("what the ledger did not get in time is %s (%s)", q.State, q.Words)
+	}
+	e.balances("-1.00", "1.00")
+	e.agree()
 }

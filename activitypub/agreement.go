@@ -854,7 +854,7 @@ func (n *Node) getAgreement(r *http.Request, by *reader) ([]byte, error) {
 	o, err := n.DB.OrderByIRI(ctx, storage.IRI(n.Origin+"/agreements/"+r.PathValue("id")))
 	var f *storage.Offer
 	if errors.Is(err, storage.ErrNotFound) {
-		o, f = &storage.Order{}, &storage.Offer{} // who asks has to sign all the same: it tells nobody what there is
+		o, f, err = &storage.Order{}, &storage.Offer{}, nil // who asks has to sign all the same: it tells nobody what there is
 	} else if err == nil {
 		f, err = n.DB.OfferByID(ctx, o.OfferID)
 	}

@@ -38,9 +38,6 @@ func (cmd accountOpenCmd) Run(c *app) error {
 			if err != nil {
 				return err
 			}
-			if !owner.Local() {
-				return fmt.Errorf("%s is of another server: accounts for people elsewhere come with payments between nodes", h)
-			}
 			fresh, err := n.OpenAccount(c.ctx, activitypub.By{Actor: coop}, cur, owner)
 			switch {
 			case err != nil:
