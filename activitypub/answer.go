@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"planet/ledger"
@@ -175,6 +174,8 @@ func (n *Node) heardOf(act *Activity, keeper *storage.Actor, m *Money, event eve
 	}
 }
 
+var errSilent = errors.New("its ledger does not answer now")
+
 // paymentBatch is how many payments are looked at in one round.
 const paymentBatch = 100
 
@@ -186,10 +187,17 @@ func (n *Node) CheckPayments(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		silent := map[string]bool{} // hosts that do not answer now: none of them is waited for twice
 		for i := range due {
 			p := &due[i]
-			err := n.checkPayment(ctx, p)
+			host, err := hostOf(p.Currency), errSilent
+			if !silent[host] {
+				err = n.checkPayment(ctx, p)
+			}
 			if err != nil && ctx.Err() == nil { // one that cannot be looked at keeps no other from it
+				if fe := (*FetchError)(nil); errors.As(err, &fe) && fe.Temporary {
+					silent[host] = true
+				}
 				n.Log.Warn("a payment whose time has come", "payment", p.ID, "state", p.State, "err", err)
 				err = n.DB.PostponePayment(ctx, p.ID, n.Now().Add(min(firstAsk<<min(p.Tries, 20), maxAsk)))
 			}
@@ -329,7 +337,7 @@ func (n *Node) fetchReceipt(ctx context.Context, p *storage.Payment, m *Money, o
 	if res.Status != http.StatusOK || !sameOrigin(res.FinalURL, string(m.Keeper)) {
 		return fmt.Errorf("the receipt of %s: %d", p.Event, res.Status)
 	}
-	checkpoint, err := n.checkReceipt(ctx, res.Body, p, m)
+	checkpoint, signed, err := n.checkReceipt(ctx, res.Body, p, m)
 	if err != nil {
 		return err
 	}
@@ -342,7 +350,7 @@ func (n *Node) fetchReceipt(ctx context.Context, p *storage.Payment, m *Money, o
 		if err := tx.SettlePayment(ctx, now); err != nil {
 			return err
 		}
-		return n.saw(ctx, tx, m.Abroad.IRI, checkpoint)
+		return n.saw(ctx, tx, m.Abroad.IRI, checkpoint, signed)
 	})
 }
 
@@ -395,8 +403,8 @@ func (n *Node) sendPayment(ctx context.Context, t *tender) (*storage.Payment, er
 	return n.DB.PaymentByID(ctx, row.ID)
 }
 
-// checkReceipt says whether a proof is that of a payment in a book elsewhere, and returns the checkpoint under which it stands.
-func (n *Node) checkReceipt(ctx context.Context, file []byte, p *storage.Payment, m *Money) (proof.Checkpoint, error) {
+// checkReceipt says whether a proof is that of a payment in a book elsewhere, and returns the checkpoint under which it stands, read and as it was signed.
+func (n *Node) checkReceipt(ctx context.Context, file []byte, p *storage.Payment, m *Money) (seen proof.Checkpoint, signed []byte, err error) {
 	var v proof.Verified
 	verify := func() error {
 		key, err := proof.NewVerifier(m.Abroad.Vkey)
@@ -405,21 +413,21 @@ func (n *Node) checkReceipt(ctx context.Context, file []byte, p *storage.Payment
 		}
 		return err
 	}
-	err := verify()
+	err = verify()
 	if errors.Is(err, proof.ErrUnsigned) || errors.Is(err, proof.ErrForeign) { // the book may have gone on in another epoch: its key has another name then
 		f, e := n.fetchCurrency(ctx, m.Abroad.IRI)
 		if e != nil {
-			return v.Checkpoint, e
+			return seen, nil, e
 		}
 		*m = *moneyAbroad(f)
 		err = verify()
 	}
 	if err != nil {
-		return v.Checkpoint, fmt.Errorf("the receipt of %s does not hold: %w", p.Event, err)
+		return seen, nil, fmt.Errorf("the receipt of %s does not hold: %w", p.Event, err)
 	}
 	e, err := ledger.ParseEntry(v.Entry())
 	if err != nil {
-		return v.Checkpoint, fmt.Errorf("the receipt of %s: %w", p.Event, err)
+		return seen, nil, fmt.Errorf("the receipt of %s: %w", p.Event, err)
 	}
 	about := false
 	switch c := e.Cmd.(type) {
@@ -432,35 +440,30 @@ func (n *Node) checkReceipt(ctx context.Context, file []byte, p *storage.Payment
 	}
 	if !about || e.Currency != string(p.Currency) || e.Amount != p.Amount {
 		n.count("payment.foul")
-		return v.Checkpoint, fmt.Errorf("the receipt of %s is that of something else", p.Event)
+		return seen, nil, fmt.Errorf("the receipt of %s is that of something else", p.Event)
 	}
-	return v.Checkpoint, nil
+	r, err := proof.ParseReceipt(file)
+	return v.Checkpoint, r.Checkpoint, err
 }
 
-// saw keeps the newest checkpoint that was seen of a currency elsewhere. Two of one size with different roots prove that its book was rewritten (F49).
-func (n *Node) saw(ctx context.Context, tx *storage.DB, currency storage.IRI, c proof.Checkpoint) error {
+// saw keeps the newest signed checkpoint that was seen of a currency elsewhere. Two of one size with different roots prove that its book was rewritten (F49): the one that was
+// there stays, and the other one stands in the receipt.
+func (n *Node) saw(ctx context.Context, tx *storage.DB, currency storage.IRI, c proof.Checkpoint, signed []byte) error {
 	f, err := tx.ForeignCurrencyByIRI(ctx, currency)
 	if err != nil {
 		return err
 	}
-	note := c.Origin + "\n" + fmt.Sprint(c.Size) + "\n" + fmt.Sprintf("%x", c.Root)
-	origin, size, root := cutCheckpoint(f.Checkpoint)
+	key, err := proof.NewVerifier(f.Vkey)
+	if err != nil {
+		return err
+	}
+	had, _, err := proof.Open([]byte(f.Checkpoint), key)
 	switch {
-	case origin == c.Origin && size == c.Size && root != fmt.Sprintf("%x", c.Root):
+	case err != nil, had.Origin != c.Origin, had.Size < c.Size:
+		return tx.SaveCheckpoint(ctx, currency, string(signed))
+	case had.Size == c.Size && had.Root != c.Root:
 		n.count("currency.forked")
-		n.Log.Error("the book of a currency elsewhere was rewritten: two checkpoints of one size differ", "currency", currency, "size", size, "had", root, "has", fmt.Sprintf("%x", c.Root))
-		return nil
-	case origin == c.Origin && size >= c.Size:
-		return nil
+		n.Log.Error("the book of a currency elsewhere was rewritten: two signed checkpoints of one size differ", "currency", currency, "size", c.Size, "had", f.Checkpoint, "has", string(signed))
 	}
-	return tx.SaveCheckpoint(ctx, currency, note)
-}
-
-func cutCheckpoint(note string) (origin string, size int64, root string) {
-	lines := strings.Split(note, "\n")
-	if len(lines) != 3 {
-		return "", 0, ""
-	}
-	_, _ = fmt.Sscan(lines[1], &size)
-	return lines[0], size, lines[2]
+	return nil
 }

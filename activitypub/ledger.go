@@ -126,16 +126,21 @@ func (n *Node) takePayment(ctx context.Context, act *Activity, signer *storage.A
 		}
 	}
 	if _, err = n.settleHere(ctx, t); err != nil {
-		var refused *RefusedError
-		switch {
-		case errors.As(err, &refused):
+		if refused := (*RefusedError)(nil); errors.As(err, &refused) {
 			n.count("payment.refused")
 			err = nil // it is answered
-		case errors.Is(err, storage.ErrFrozen), errors.Is(err, storage.ErrClock):
-			err = problem(http.StatusServiceUnavailable, "frozen", "this currency takes no payments now: send it again later")
 		}
+		err = closedNow(err)
 	}
 	n.Wake()
+	return err
+}
+
+// closedNow turns a book that cannot be written now into an answer that makes the sender try again.
+func closedNow(err error) error {
+	if errors.Is(err, storage.ErrFrozen) || errors.Is(err, storage.ErrClock) {
+		return problem(http.StatusServiceUnavailable, "frozen", "this currency takes no payments now: send it again later")
+	}
 	return err
 }
 
@@ -276,7 +281,8 @@ func (n *Node) checkClaim(ctx context.Context, t *tender) error {
 	return nil
 }
 
-// applyPayeesWord is for what the payee of a hold in a book of this node says of it from elsewhere, and for a payer who takes a payment back.
+// applyPartysWord is for what the payee of a hold in a book of this node says of it from elsewhere, and for a payer who takes a payment back. What ends a hold has its own
+// transaction; one that ended before is answered as it stands.
 func (n *Node) applyPartysWord(signer *storage.Actor, id storage.ID) preparation {
 	return func(ctx context.Context, act *Activity) (effect, error) {
 		p, err := n.DB.PaymentByID(ctx, id)
@@ -298,12 +304,14 @@ func (n *Node) applyPartysWord(signer *storage.Actor, id storage.ID) preparation
 			return nil, err
 		}
 		_, err = n.endHoldHere(ctx, p, MoneyHere(c), end, nil, &storage.Activity{ID: n.DB.NewID(), IRI: act.ID, ActorIRI: act.Actor, Type: act.Type, Object: act.Object, Raw: act.Raw})
-		var refused *ledger.RefusedError
-		if errors.As(err, &refused) { // how it stands is the answer
+		if refused := (*ledger.RefusedError)(nil); errors.As(err, &refused) {
 			n.count("payment.refused")
-			err = n.answerPayment(ctx, p, signer)
+			err = nil
 		}
-		return nothing, err
+		if err != nil {
+			return nil, closedNow(err)
+		}
+		return nothing, n.answerPayment(ctx, p, signer) // also to what came again: its answer may have been lost
 	}
 }
 
@@ -444,11 +452,9 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		}
 		return n.mayPay(ctx, tx, t, payer.ID, payee.ID)
 	}
-	var sealed error
 	var made *storage.Payment // as it was stored; nil when its row was there before
 	rows := func(r ledger.Result) storage.Rows {
-		var out storage.Rows
-		out, sealed = n.paymentRows(ctx, t, row, r, keeper, func(p *storage.Payment, at time.Time) (*storage.Activity, error) {
+		out := n.paymentRows(ctx, t, row, r, keeper, func(p *storage.Payment, at time.Time) (*storage.Activity, error) {
 			return n.seal(keeper, keyID, key, n.answerToWire(keeper, answer{row.IRI, p, u, corrects}, at), shipment{object: row.IRI, context: contextValueFlows})
 		})
 		if made = nil; len(out.Payments) == 1 {
@@ -457,7 +463,6 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		return out
 	}
 	for again := range 3 {
-		sealed = nil
 		res, err := n.DB.Pay(ctx, storage.Submission{Currency: u.ID, Group: group, Check: check, Rows: rows})
 		var refused *refusedBefore
 		switch {
@@ -469,8 +474,6 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 			continue // the same again tells
 		case err != nil:
 			return nil, err
-		case sealed != nil:
-			return nil, sealed
 		}
 		if res.Code == ledger.OKExists || res.Code == ledger.ExistsWithDifferent { // it came at the same time, and the other was first
 			return n.repeated(ctx, t)
@@ -621,12 +624,13 @@ func (n *Node) mayPay(ctx context.Context, tx *storage.DB, t *tender, debit, cre
 	return n.stillOwed(ctx, tx, &t.row, t.money.Book)
 }
 
-// paymentRows are what stands beside the ledger's answer to a payment: its row, the evidence, the answer, who is told of it, and who did it.
-func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, r ledger.Result, keeper *storage.Actor, seal func(p *storage.Payment, at time.Time) (*storage.Activity, error)) (rows storage.Rows, err error) {
+// paymentRows are what stands beside the ledger's answer to a payment: its row, the evidence, the answer, who is told of it, and who did it. Without an answer that can be
+// sealed nothing is stored, not the movement either.
+func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, r ledger.Result, keeper *storage.Actor, seal func(p *storage.Payment, at time.Time) (*storage.Activity, error)) (rows storage.Rows) {
 	p, at := row, time.Unix(0, int64(r.At)).UTC()
 	switch {
 	case r.Code == ledger.OKExists, r.Code == ledger.ExistsWithDifferent:
-		return rows, nil
+		return rows
 	case r.Code.OK() && p.Hold != 0:
 		p.State = storage.PaymentHeld
 	case r.Code.OK():
@@ -635,11 +639,12 @@ func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, 
 		at = n.Now().UTC()
 		p.State, p.Reason, p.Words, p.Event, p.SettledAt = storage.PaymentRejected, codeOf(r), refusalWords(r, t.money.Book), "", &at
 	default:
-		return rows, nil // nothing that stays: it may be asked again
+		return rows // nothing that stays: it may be asked again
 	}
 	said, err := seal(&p, at)
 	if err != nil {
-		return rows, err
+		rows.Then = func(*storage.DB) error { return err }
+		return rows
 	}
 	said.ID = n.DB.NewID()
 	evidence := *t.evidence
@@ -674,7 +679,7 @@ func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, 
 		}
 		return n.settled(ctx, tx, &p, t.money.Book)
 	}
-	return rows, nil
+	return rows
 }
 
 // holdEnd is what a payee said of a hold.

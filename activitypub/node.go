@@ -194,12 +194,13 @@ func (n *Node) addActor(ctx context.Context, tx *storage.DB, a *storage.Actor) e
 // answered as documents here; web/routes.go decides which of both is meant.
 func (n *Node) Handler() http.Handler { return n.mux }
 
-// Run does the node's work in the background until ctx ends: deliveries, jobs, holds and orders that run out, and tidying up after pictures.
+// Run does the node's work in the background until ctx ends: deliveries, jobs, holds and orders that run out, payments that wait for a ledger elsewhere, and tidying up after pictures.
 func (n *Node) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.deliverLoop(ctx) })
 	g.Go(func() error { return n.jobLoop(ctx) })
 	g.Go(func() error { return n.holdLoop(ctx) })
+	g.Go(func() error { return n.paymentLoop(ctx) })
 	g.Go(func() error { return n.orderLoop(ctx) })
 	g.Go(func() error { return n.mediaLoop(ctx) })
 	return g.Wait()

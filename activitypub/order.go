@@ -582,31 +582,45 @@ func (n *Node) step(ctx context.Context, tx *storage.DB, o *storage.Order, act s
 	return tx.AddOrderStep(ctx, &storage.OrderStep{OrderID: o.ID, ActorID: actor, UserID: user, Act: act, State: o.State, Words: words, Activity: activity})
 }
 
-// hearers are the roles whose holders hear of the orders of a co-op.
+// hearers are the roles whose holders hear of the orders and payments of a co-op.
 var hearers = []string{storage.RoleAdmin, storage.RoleTreasurer, storage.RoleCashier, storage.RoleEditor}
 
-// tellParty notifies one side of an order, when it is of this node, of what the other did: a co-op by itself and by those who look after its orders.
-func (n *Node) tellParty(ctx context.Context, tx *storage.DB, told, from *storage.Actor, o *storage.Order) error {
-	if !told.Local() {
-		return nil
+// hearersOf lists who is told when somebody does something with a person or a co-op of this node: the party, whatever it thinks of her, and of a co-op those who look after its
+// orders and its money, unless they do not want to hear of her. Of a party elsewhere, or one that is gone, nobody.
+func (n *Node) hearersOf(ctx context.Context, tx *storage.DB, party, from *storage.Actor) ([]storage.ID, error) {
+	if !party.Local() || party.DeletedAt != nil {
+		return nil, nil
 	}
-	ids := []storage.ID{told.ID}
-	if told.Type != storage.Person {
-		people, err := tx.OwnActors(ctx, told.ID, hearers)
-		if err != nil {
-			return err
-		}
-		ids = append(ids, people...)
+	ids := []storage.ID{party.ID}
+	if party.Type == storage.Person {
+		return ids, nil
 	}
-	for _, id := range ids {
+	people, err := tx.OwnActors(ctx, party.ID, hearers)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range people {
 		if id == from.ID {
 			continue
 		}
-		if deaf, err := tx.Deaf(ctx, id, from.ID); err != nil {
-			return err
-		} else if deaf && id != told.ID { // a party hears of its own orders, whatever it thinks of the other
-			continue
+		deaf, err := tx.Deaf(ctx, id, from.ID)
+		if err != nil {
+			return nil, err
 		}
+		if !deaf {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// tellParty notifies one side of an order, when it is of this node, of what the other did: a co-op by itself and by those who look after its orders.
+func (n *Node) tellParty(ctx context.Context, tx *storage.DB, told, from *storage.Actor, o *storage.Order) error {
+	ids, err := n.hearersOf(ctx, tx, told, from)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
 		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: "order." + o.State, FromID: from.ID, PostID: o.PostID, OrderID: o.ID}); err != nil {
 			return err
 		}
@@ -619,16 +633,7 @@ const orderBatch = 100
 
 // orderLoop looks at orders and offers whose time has come.
 func (n *Node) orderLoop(ctx context.Context) error {
-	for {
-		if err := n.CheckOrders(ctx); err != nil && ctx.Err() == nil {
-			n.Log.Error("orders whose time has come", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(holdEvery):
-		}
-	}
+	return n.every(ctx, "orders whose time has come", n.CheckOrders)
 }
 
 // CheckOrders ends what was not answered, agreed to or fulfilled in time, asks proposers elsewhere who did not answer again, and closes offers that have ended.

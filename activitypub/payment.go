@@ -15,66 +15,6 @@ import (
 	"planet/storage"
 )
 
-// settled does on this node what follows from how a payment stands now: who is told, and the order, the request or the first payment that it is about.
-func (n *Node) settled(ctx context.Context, tx *storage.DB, p *storage.Payment, u ledger.Currency) error {
-	payer, err := tx.ActorByIRI(ctx, p.Payer)
-	if err != nil {
-		return err
-	}
-	payee, err := tx.ActorByIRI(ctx, p.Payee)
-	if errors.Is(err, storage.ErrNotFound) && p.State == storage.PaymentRejected {
-		return nil // nobody whom we know: nothing else happened
-	}
-	if err != nil {
-		return err
-	}
-	switch p.State {
-	case storage.PaymentCommitted, storage.PaymentHeld:
-		err = n.tellOfPayment(ctx, tx, payee, payer, p)
-	case storage.PaymentCancelled, storage.PaymentExpired:
-		if p.Hold != 0 {
-			err = n.tellOfPayment(ctx, tx, payee, payer, p)
-		}
-	}
-	if err == nil && p.CurrencyID == 0 || p.Hold != 0 && p.State != storage.PaymentHeld { // who pays here sees at once what comes of it
-		err = errors.Join(err, n.tellOfPayment(ctx, tx, payer, payee, p))
-	}
-	if err != nil || p.State != storage.PaymentCommitted {
-		return err
-	}
-	if p.RefundOf != nil {
-		return n.givenBack(ctx, tx, p)
-	}
-	if err := n.paidRequest(ctx, tx, p); err != nil {
-		return err
-	}
-	return n.paidOrder(ctx, tx, p, u)
-}
-
-// tellOfPayment notifies one side of a payment, when it is of this node: a co-op by itself and by those who look after its money.
-func (n *Node) tellOfPayment(ctx context.Context, tx *storage.DB, told, from *storage.Actor, p *storage.Payment) error {
-	if !told.Local() || told.DeletedAt != nil {
-		return nil
-	}
-	ids := []storage.ID{told.ID}
-	if told.Type != storage.Person {
-		people, err := tx.OwnActors(ctx, told.ID, hearers)
-		if err != nil {
-			return err
-		}
-		ids = append(ids, people...)
-	}
-	for _, id := range ids {
-		if id == from.ID {
-			continue
-		}
-		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: "payment." + p.State, FromID: from.ID, PaymentID: p.ID, OrderID: p.OrderID}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // PayOrder is what somebody wants to pay.
 type PayOrder struct {
 	Currency *Money
@@ -143,7 +83,8 @@ func (n *Node) actIRI(by By, key string) (storage.IRI, storage.ID, error) {
 
 // Pay pays, or holds, as by.Actor: a person as herself, a co-op by its admins, treasurers and cashiers. In a currency of this node the payment is settled when
 // Pay returns; a ledger elsewhere answers later, and until then the payment is sent, and nothing is paid. Above the co-op's thresholds it waits for a second person.
-// A refusal of the ledger is a *ledger.RefusedError beside the payment that tells it: it is kept, and stays the answer to the same key.
+// A refusal of a ledger of this node is a *RefusedError, or a *ledger.RefusedError when it is not kept, beside the payment that tells it; one that is kept stays the answer to the
+// same key.
 func (n *Node) Pay(ctx context.Context, by By, o PayOrder) (*storage.Payment, error) {
 	m := o.Currency
 	amount, err := ledger.ParseTyped(o.Amount, m.Book.Kind, m.Book.Scale)
@@ -539,14 +480,71 @@ func (n *Node) CancelPayment(ctx context.Context, by By, id storage.ID) (*storag
 	return n.DB.PaymentByID(ctx, id)
 }
 
-// holdLoop ends holds whose time has passed, and looks at payments whose time has come.
-func (n *Node) holdLoop(ctx context.Context) error {
-	for {
-		if err := n.ExpireHolds(ctx); err != nil && ctx.Err() == nil {
-			n.Log.Error("holds whose time has passed", "err", err)
+// settled does on this node what follows from how a payment stands now: who is told, and the order, the request or the first payment that it is about.
+func (n *Node) settled(ctx context.Context, tx *storage.DB, p *storage.Payment, u ledger.Currency) error {
+	over := p.Hold != 0 && p.State != storage.PaymentHeld // a hold has ended, some time after it was made
+	if p.State == storage.PaymentCommitted || p.State == storage.PaymentHeld || over && p.State != storage.PaymentRejected {
+		if err := n.tellOfPayment(ctx, tx, p.Payee, p.Payer, p); err != nil {
+			return err
 		}
-		if err := n.CheckPayments(ctx); err != nil && ctx.Err() == nil {
-			n.Log.Error("payments whose time has come", "err", err)
+	}
+	if p.CurrencyID == 0 || over { // else who pays here sees at once what comes of it
+		if err := n.tellOfPayment(ctx, tx, p.Payer, p.Payee, p); err != nil {
+			return err
+		}
+	}
+	if p.State != storage.PaymentCommitted {
+		return nil
+	}
+	if p.RefundOf != nil {
+		return n.givenBack(ctx, tx, p)
+	}
+	if err := n.paidRequest(ctx, tx, p); err != nil {
+		return err
+	}
+	return n.paidOrder(ctx, tx, p, u)
+}
+
+// tellOfPayment notifies one side of a payment, when it is of this node. Whoever is not known here, or gone, is not told.
+func (n *Node) tellOfPayment(ctx context.Context, tx *storage.DB, told, from storage.IRI, p *storage.Payment) error {
+	var sides [2]*storage.Actor
+	for i, iri := range []storage.IRI{told, from} {
+		a, err := tx.ActorByIRI(ctx, iri)
+		if errors.Is(err, storage.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		sides[i] = a
+	}
+	ids, err := n.hearersOf(ctx, tx, sides[0], sides[1])
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: "payment." + p.State, FromID: sides[1].ID, PaymentID: p.ID, OrderID: p.OrderID}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdLoop ends holds whose time has passed.
+func (n *Node) holdLoop(ctx context.Context) error {
+	return n.every(ctx, "holds whose time has passed", n.ExpireHolds)
+}
+
+// paymentLoop looks at payments whose time has come. It asks other servers, and so keeps no hold waiting.
+func (n *Node) paymentLoop(ctx context.Context) error {
+	return n.every(ctx, "payments whose time has come", n.CheckPayments)
+}
+
+// every does something again and again until ctx ends, holdEvery after it was done; what fails is noted.
+func (n *Node) every(ctx context.Context, what string, do func(context.Context) error) error {
+	for {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			n.Log.Error(what, "err", err)
 		}
 		select {
 		case <-ctx.Done():

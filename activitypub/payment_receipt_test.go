@@ -227,6 +227,11 @@ func TestTwoReceiptsOfOneSizeShowARewrittenBook(t *testing.T) {
 	if seen.Checkpoint == "" || len(e.at(e.here, first).Receipt) == 0 || len(e.at(e.here, second).Receipt) == 0 {
 		t.Fatal("no receipt was kept")
 	}
+	key, err := proof.NewVerifier(vkeyOf(t, e.currency))
+	e.must(err)
+	if _, _, err := proof.Open([]byte(seen.Checkpoint), key); err != nil {
+		t.Errorf("what is kept of the book convinces nobody else: %v", err)
+	}
 	// The payee asks later, and is shown a book without the first payment.
 	e.must(e.there.CheckPayments(ctx))
 	e.Forgive("was rewritten")

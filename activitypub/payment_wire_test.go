@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -336,4 +337,38 @@ func TestAPeerPaysByAnOfferOfItsOwn(t *testing.T) {
 		t.Errorf("got %s", got[len(got)-1])
 	}
 	e.audit()
+}
+
+// A ledger that does not answer is waited for once in a round, and the payments that wait for it keep those of others from nothing.
+func TestALedgerThatIsSilentIsAskedOnceInARound(t *testing.T) {
+	e := newEconomy(t, constellations["each on a node of its own"])
+	var ps []*storage.Payment
+	for range 5 {
+		p, err := e.here.Pay(t.Context(), e.bo, e.order("1.00"))
+		e.must(err)
+		ps = append(ps, p)
+	}
+	asked := 0
+	e.Serve("rye.example", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			asked++
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	e.Deliver()
+	e.Sleep(time.Minute)
+	asked = 0
+	e.must(e.here.CheckPayments(t.Context()))
+	if asked != 1 {
+		t.Errorf("it was asked %d times", asked)
+	}
+	e.Serve("rye.example", e.mint.Handler())
+	for range 4 {
+		e.Sleep(2 * time.Minute)
+		e.rest()
+	}
+	for _, p := range ps {
+		e.want(p, storage.PaymentCommitted, "1.00")
+	}
+	e.balances("-5.00", "5.00")
 }

@@ -169,6 +169,7 @@ type paymentCmd struct {
 	Post   paymentPostCmd   `cmd:"" help:"Take a payment that is held, as its payee."`
 	Void   paymentVoidCmd   `cmd:"" help:"Let a payment that is held go, as its payee."`
 	Refund paymentRefundCmd `cmd:"" help:"Give a payment back, as its payee."`
+	Cancel paymentCancelCmd `cmd:"" help:"Take a payment back that nobody has accepted yet, as its payer."`
 }
 
 type paymentListCmd struct {
@@ -391,6 +392,51 @@ Example: planet payment refund 123456789 --amount 1.00 --memo "one loaf was burn
 func (cmd paymentRefundCmd) Run(c *app) error {
 	return cmd.run(c, "gave back", func(n *activitypub.Node, by activitypub.By) (*storage.Payment, error) {
 		return n.RefundPayment(c.ctx, by, cmd.Payment, cmd.Amount, cmd.Memo, cmd.Key)
+	})
+}
+
+type paymentCancelCmd struct {
+	Payment storage.ID    `arg:"" help:"Which payment."`
+	Wait    time.Duration `default:"10s" help:"How long to wait here for the answer of a ledger elsewhere."`
+	JSON    bool          `help:"Print JSON."`
+}
+
+func (paymentCancelCmd) Help() string {
+	return `What a ledger has accepted stays: its payee can give it back.
+
+Example: planet payment cancel 123456789`
+}
+
+func (cmd paymentCancelCmd) Run(c *app) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		p, m, err := c.payment(n, cmd.Payment)
+		if err != nil {
+			return err
+		}
+		by, err := n.DB.ActorByIRI(c.ctx, p.Payer)
+		if err != nil {
+			return err
+		}
+		if !by.Local() {
+			return fmt.Errorf("%s is not of this node: only the payer takes a payment back", c.nameOf(n.DB, p.Payer))
+		}
+		if p, err = n.CancelPayment(c.ctx, activitypub.By{Actor: by}, p.ID); err != nil {
+			return refusal(err, nil)
+		}
+		if p, err = c.changed(n, p, storage.PaymentSent, cmd.Wait); err != nil {
+			return err
+		}
+		switch {
+		case cmd.JSON:
+			return c.json(paymentOf(m.Book, p))
+		case p.State == storage.PaymentCommitted || p.State == storage.PaymentHeld:
+			return fmt.Errorf("it came too late: payment %s is %s", p.ID, p.State)
+		case p.State == storage.PaymentSent:
+			c.say("the ledger of %s was told; it has not answered yet: payment %s, %s", m.Name(), p.ID, p.State)
+		default:
+			c.say("taken back: payment %s, %s", p.ID, p.State)
+		}
+		return nil
 	})
 }
 
