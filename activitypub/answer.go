@@ -363,7 +363,13 @@ func (n *Node) sendPayment(ctx context.Context, t *tender) (*storage.Payment, er
 	row := t.row
 	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		row = t.row
+		if err := n.notBefore(ctx, tx, t); err != nil {
+			return err
+		}
 		if err := n.allowedAmount(ctx, tx, *t.by, t.act, t.money, row.Amount); err != nil {
+			return err
+		}
+		if err := n.takesSecond(ctx, tx, *t.by, t); err != nil {
 			return err
 		}
 		next := n.Now().Add(firstAsk).UTC()
@@ -390,7 +396,7 @@ func (n *Node) sendPayment(ctx context.Context, t *tender) (*storage.Payment, er
 		}
 		return record(ctx, tx, *t.by, "payment."+payAct(&row), row.IRI)
 	})
-	if errors.Is(err, storage.ErrConflict) { // the same key at the same time
+	if errors.Is(err, storage.ErrConflict) || errors.Is(err, errRepeated) { // the same key, or the same approval, at the same time
 		old, err := n.DB.PaymentByIRI(ctx, row.IRI)
 		if err != nil {
 			return nil, err

@@ -443,11 +443,7 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		corrects = t.original.Event
 	}
 	check := func(tx *storage.DB) error {
-		old, err := tx.PaymentByIRI(ctx, row.IRI)
-		if err == nil && (!t.waited || old.State != storage.PaymentWaiting) {
-			return errRepeated
-		}
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		if err := n.notBefore(ctx, tx, t); err != nil {
 			return err
 		}
 		return n.mayPay(ctx, tx, t, payer.ID, payee.ID)
@@ -493,6 +489,26 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		return kept, nil
 	}
 	return nil, storage.ErrUnknown
+}
+
+// notBefore says, within the transaction that settles or sends a payment, that nobody else did: there is none of this id, or it waits still. Else errRepeated.
+func (n *Node) notBefore(ctx context.Context, tx *storage.DB, t *tender) error {
+	if t.waited {
+		now, err := tx.LockPayment(ctx, t.row.ID)
+		if err == nil && now.State != storage.PaymentWaiting {
+			err = errRepeated
+		}
+		return err
+	}
+	_, err := tx.PaymentByIRI(ctx, t.row.IRI)
+	switch {
+	case err == nil:
+		return errRepeated
+	case errors.Is(err, storage.ErrNotFound):
+		return nil
+	default:
+		return err
+	}
 }
 
 // repeated answers an Offer that came before: the same in the same way, another under its id with a refusal that leaves the first one alone (§6.6).
@@ -590,6 +606,9 @@ func (n *Node) mayPay(ctx context.Context, tx *storage.DB, t *tender, debit, cre
 		if err := n.allowedAmount(ctx, tx, *t.by, t.act, t.money, t.row.Amount); err != nil {
 			return err
 		}
+		if err := n.takesSecond(ctx, tx, *t.by, t); err != nil {
+			return err
+		}
 	}
 	err := stillOf(ctx, tx, t.row.Payer, debit)
 	if err == nil {
@@ -674,6 +693,11 @@ func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, 
 		}
 		if t.also != nil {
 			if err := t.also(tx); err != nil {
+				return err
+			}
+		}
+		if r.Code.OK() {
+			if err := n.withinDay(ctx, tx, t, 0); err != nil {
 				return err
 			}
 		}

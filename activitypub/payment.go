@@ -144,6 +144,7 @@ type tender struct {
 	original     *storage.Payment // that is given back; nil for none
 	evidence     *storage.Activity
 	code, words  string                     // why it cannot be, before the ledger is asked; "" when nothing speaks against it
+	perDay       *ledger.Amount             // the co-op's limit of a day, above which it takes a second person; nil: none
 	waited       bool                       // its row is there, as it had to wait for a second person
 	also         func(tx *storage.DB) error // what is done in the transaction that settles or sends it; optional
 }
@@ -155,12 +156,6 @@ func (n *Node) launch(ctx context.Context, by By, t *tender) (*storage.Payment, 
 		return n.askedBefore(ctx, old, t)
 	} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, err
-	}
-	if !t.waited {
-		waiting, err := n.mustWait(ctx, by, t)
-		if err != nil || waiting != nil {
-			return waiting, err
-		}
 	}
 	now := n.Now()
 	ends := now.Add(t.lasts).UTC().Truncate(time.Second)
@@ -192,6 +187,9 @@ func (n *Node) launch(ctx context.Context, by By, t *tender) (*storage.Payment, 
 		p, err = n.settleHere(ctx, t)
 	} else {
 		p, err = n.sendPayment(ctx, t)
+	}
+	if errors.Is(err, errSecond) {
+		return n.keepWaiting(ctx, by, t)
 	}
 	n.Wake()
 	return p, err

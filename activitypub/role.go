@@ -47,6 +47,7 @@ var rights = []right{
 	{"agreement", "set the agreement", []string{storage.RoleAdmin}, noLimit},
 	{"dues", "set the dues", []string{storage.RoleAdmin, storage.RoleTreasurer}, noLimit},
 	{"limits", "set what a role may pay at once", []string{storage.RoleAdmin}, noLimit},
+	{"signatures", "say which payments take a second person", []string{storage.RoleAdmin}, noLimit},
 	{"inside", "see members, roles, contributions and the audit log", storage.Roles, noLimit},
 	{"export", "take the co-op's records out", []string{storage.RoleAdmin, storage.RoleTreasurer}, noLimit},
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"planet/activitypub"
+	"planet/ledger"
 	"planet/storage"
 )
 
@@ -30,7 +31,9 @@ type coopCmd struct {
 	Agreement agreementCmd `cmd:"" help:"What a co-op asks of its members: set, show, accept."`
 	Dues      duesCmd      `cmd:"" help:"What members pay their co-op: set, none."`
 	Limit     roleLimitCmd `cmd:"" help:"What a role may pay at once as a co-op: set, list."`
-	Audit     coopAuditCmd `cmd:"" help:"Read the audit log of a co-op, or verify it."`
+
+	Signatures signaturesCmd `cmd:"" help:"Which payments of a co-op take a second person: set, show."`
+	Audit      coopAuditCmd  `cmd:"" help:"Read the audit log of a co-op, or verify it."`
 
 	Export coopExportCmd `cmd:"" help:"Print what a co-op offered, ordered, delivered and worked."`
 }
@@ -538,6 +541,88 @@ func (cmd roleLimitListCmd) Run(c *app) error {
 			}
 			lines = append(lines, line{l.Role, *decimal(cur.Book, int64(l.Amount)), cur.Book.Code})
 			t.row(l.Role, money(cur.Book, int64(l.Amount)))
+		}
+		if cmd.JSON {
+			return c.json(lines)
+		}
+		return t.flush()
+	})
+}
+
+type signaturesCmd struct {
+	Set  signaturesSetCmd  `cmd:"" help:"Say above what a payment takes a second person."`
+	Show signaturesShowCmd `cmd:"" help:"Show above what a payment takes a second person."`
+}
+
+type signaturesSetCmd struct {
+	Coop       string  `arg:"" help:"Which co-op."`
+	Currency   string  `required:"" placeholder:"CODE" help:"In which currency: its code, or the address of one of another node."`
+	PerPayment *string `placeholder:"X" help:"A payment above this waits for a second person; none: never."`
+	PerDay     *string `placeholder:"X" help:"And one with which all payments of a day (UTC) are above this; none: never."`
+	OwnBenefit *string `placeholder:"X" help:"And one above this to whoever proposes it; 0: each; none: never."`
+	By         string  `placeholder:"USER" help:"Who does it: an admin (default: the operator)."`
+}
+
+func (signaturesSetCmd) Help() string {
+	return "What is not named stays.\n\nExample: planet coop signatures set bakery --currency GRN --per-payment 100 --per-day 300 --own-benefit 0"
+}
+
+func (cmd signaturesSetCmd) Run(c *app) error {
+	if cmd.PerPayment == nil && cmd.PerDay == nil && cmd.OwnBenefit == nil {
+		return usageError{"say what: --per-payment, --per-day or --own-benefit"}
+	}
+	return c.byWhom(cmd.Coop, cmd.By, func(n *activitypub.Node, by activitypub.By) error {
+		m, err := n.Money(c.ctx, cmd.Currency)
+		if err != nil {
+			return err
+		}
+		if err := n.SetSignatures(c.ctx, by, m, activitypub.NewSignatures{PerPayment: cmd.PerPayment, PerDay: cmd.PerDay, OwnBenefit: cmd.OwnBenefit}); err != nil {
+			return err
+		}
+		c.say("it is set above what payments of %s in %s take a second person", by.Actor.Username, m.Name())
+		return nil
+	})
+}
+
+type signaturesShowCmd struct {
+	Coop string `arg:"" help:"Which co-op."`
+	As   string `placeholder:"USER" help:"As this person, who has to be a member (default: the operator)."`
+	JSON bool   `help:"Print JSON."`
+}
+
+func (signaturesShowCmd) Help() string { return "Example: planet coop signatures show bakery" }
+
+func (cmd signaturesShowCmd) Run(c *app) error {
+	type line struct {
+		Currency   string  `json:"currency"`
+		PerPayment *string `json:"per_payment"`
+		PerDay     *string `json:"per_day"`
+		OwnBenefit *string `json:"own_benefit"`
+	}
+	return c.byWhom(cmd.Coop, cmd.As, func(n *activitypub.Node, by activitypub.By) error {
+		rules, err := n.SignaturesOf(c.ctx, by, by.Actor)
+		if err != nil {
+			return err
+		}
+		lines, t := []line{}, c.table("CURRENCY", "PAYMENT ABOVE", "DAY ABOVE", "OWN BENEFIT ABOVE")
+		for _, r := range rules {
+			m, err := n.Money(c.ctx, string(r.Currency))
+			if err != nil {
+				return err
+			}
+			say := func(v *ledger.Amount) (*string, string) {
+				if v == nil {
+					return nil, activitypub.Unlimited
+				}
+				return decimal(m.Book, int64(*v)), m.Book.Format(int64(*v))
+			}
+			l := line{Currency: m.Name()}
+			var words [3]string
+			l.PerPayment, words[0] = say(r.PerPayment)
+			l.PerDay, words[1] = say(r.PerDay)
+			l.OwnBenefit, words[2] = say(r.OwnBenefit)
+			lines = append(lines, l)
+			t.row(l.Currency, words[0], words[1], words[2])
 		}
 		if cmd.JSON {
 			return c.json(lines)

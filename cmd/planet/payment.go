@@ -170,6 +170,9 @@ type paymentCmd struct {
 	Void   paymentVoidCmd   `cmd:"" help:"Let a payment that is held go, as its payee."`
 	Refund paymentRefundCmd `cmd:"" help:"Give a payment back, as its payee."`
 	Cancel paymentCancelCmd `cmd:"" help:"Take a payment back that nobody has accepted yet, as its payer."`
+
+	Approve paymentApproveCmd `cmd:"" help:"Say yes to a payment that waits for a second person."`
+	Refuse  paymentRefuseCmd  `cmd:"" help:"Say no to a payment that waits for a second person."`
 }
 
 type paymentListCmd struct {
@@ -392,6 +395,79 @@ Example: planet payment refund 123456789 --amount 1.00 --memo "one loaf was burn
 func (cmd paymentRefundCmd) Run(c *app) error {
 	return cmd.run(c, "gave back", func(n *activitypub.Node, by activitypub.By) (*storage.Payment, error) {
 		return n.RefundPayment(c.ctx, by, cmd.Payment, cmd.Amount, cmd.Memo, cmd.Key)
+	})
+}
+
+// second finds a payment of a co-op for somebody who decides on it.
+func (c *app) second(n *activitypub.Node, id storage.ID, user string) (p *storage.Payment, m *activitypub.Money, by activitypub.By, err error) {
+	if p, m, err = c.payment(n, id); err != nil {
+		return
+	}
+	if by.Actor, err = n.DB.ActorByIRI(c.ctx, p.Payer); err != nil {
+		return
+	}
+	by.User, err = c.user(n.DB, user)
+	return
+}
+
+type paymentApproveCmd struct {
+	Payment storage.ID    `arg:"" help:"Which payment."`
+	By      string        `required:"" placeholder:"USER" help:"Who says so: somebody with the role, and not who proposed it."`
+	Wait    time.Duration `default:"10s" help:"How long to wait here for the answer of a ledger elsewhere."`
+	JSON    bool          `help:"Print JSON."`
+}
+
+func (paymentApproveCmd) Help() string {
+	return "The payment is made by it.\n\nExample: planet payment approve 123456789 --by jordi"
+}
+
+func (cmd paymentApproveCmd) Run(c *app) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		p, m, by, err := c.second(n, cmd.Payment, cmd.By)
+		if err != nil {
+			return err
+		}
+		if p, err = n.ApprovePayment(c.ctx, by, p.ID); err != nil {
+			return refusal(err, p)
+		}
+		if p, err = c.answered(n, p, cmd.Wait); err != nil {
+			return err
+		}
+		if cmd.JSON {
+			return c.json(paymentOf(m.Book, p))
+		}
+		c.say("%s has approved it: %s to %s, payment %s, %s", by.User.Username, sum(m, p.Amount), c.nameOf(n.DB, p.Payee), p.ID, p.State)
+		return nil
+	})
+}
+
+type paymentRefuseCmd struct {
+	Payment storage.ID `arg:"" help:"Which payment."`
+	By      string     `required:"" placeholder:"USER" help:"Who says so: somebody with the role."`
+	Reason  string     `required:"" help:"Why: whoever proposed it reads it."`
+	JSON    bool       `help:"Print JSON."`
+}
+
+func (paymentRefuseCmd) Help() string {
+	return `Nothing is paid.
+
+Example: planet payment refuse 123456789 --by jordi --reason "we have flour for a month"`
+}
+
+func (cmd paymentRefuseCmd) Run(c *app) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		p, m, by, err := c.second(n, cmd.Payment, cmd.By)
+		if err != nil {
+			return err
+		}
+		if p, err = n.RefusePayment(c.ctx, by, p.ID, cmd.Reason); err != nil {
+			return refusal(err, nil)
+		}
+		if cmd.JSON {
+			return c.json(paymentOf(m.Book, p))
+		}
+		c.say("%s has refused it: payment %s, %s", by.User.Username, p.ID, p.State)
+		return nil
 	})
 }
 
