@@ -369,6 +369,9 @@ func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor
 	if err := n.endOrdersOf(ctx, tx, a); err != nil {
 		return err
 	}
+	if err := n.freezeAccountsOf(ctx, tx, a); err != nil {
+		return err
+	}
 	now := n.Now().UTC()
 	a.DeletedAt, a.Name, a.Summary, a.Source, a.IconURL, a.IconAlt, a.HeaderURL, a.Raw, a.Fields = &now, "", "", "", "", "", "", nil, nil
 	a.Place, a.Hours, a.Category, a.Links, a.Principles, a.AlsoKnownAs = "", "", "", nil, nil, nil
@@ -431,6 +434,10 @@ func (n *Node) DeleteActor(ctx context.Context, by By) error {
 		if err != nil {
 			return err
 		}
+		ledgers, err := tx.LedgersOf(ctx, a.IRI) // they freeze her accounts, also where she was only ever paid
+		if err != nil {
+			return err
+		}
 		if err := record(ctx, tx, by, "actor.delete", a.IRI); err != nil {
 			return err
 		}
@@ -441,7 +448,7 @@ func (n *Node) DeleteActor(ctx context.Context, by By) error {
 			return err
 		}
 		m := map[string]any{"id": string(a.IRI) + "#delete", "type": "Delete", "actor": a.IRI, "to": []any{publicAddress}, "object": a.IRI}
-		return n.send(ctx, tx, a, m, shipment{object: a.IRI, inboxes: append(inboxes, reached...), public: true})
+		return n.send(ctx, tx, a, m, shipment{object: a.IRI, inboxes: slices.Concat(inboxes, reached, ledgers), public: true})
 	})
 	n.Wake()
 	return err

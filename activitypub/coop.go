@@ -193,6 +193,15 @@ func sorted(roles []string) []string {
 // TakeRole takes a role in the co-op by.Actor from a person, or all of them when role is "". The last admin keeps hers.
 func (n *Node) TakeRole(ctx context.Context, by By, who *storage.User, role string) error {
 	return n.inCoop(ctx, by, "members", func(tx *storage.DB, c *storage.Coop) error {
+		roles, err := tx.RolesIn(ctx, who.ID, by.Actor.ID)
+		if err != nil {
+			return err
+		}
+		if role == "" && len(roles) > 0 || len(roles) == 1 && roles[0] == role { // she is no member any more
+			if err := n.squareWith(ctx, tx, by.Actor, who); err != nil {
+				return err
+			}
+		}
 		return n.dropRoles(ctx, tx, by, by.Actor, c, who, role, "member.remove")
 	})
 }
@@ -220,6 +229,9 @@ func (n *Node) Leave(ctx context.Context, by By, coop *storage.Actor) error {
 			return invalid("coop", "%s is no member of %s", u.Username, coop.Username)
 		case len(roles) == 0:
 			return nil
+		}
+		if err := n.squareWith(ctx, tx, coop, u); err != nil {
+			return err
 		}
 		return n.dropRoles(ctx, tx, by, coop, c, u, "", "member.leave")
 	})
@@ -264,6 +276,36 @@ func (n *Node) dropRoles(ctx context.Context, tx *storage.DB, by By, coop *stora
 		}
 	}
 	return n.settleJoins(ctx, tx, by, coop, c) // fewer admins are fewer who have to say yes
+}
+
+// squareWith refuses whoever leaves a co-op while something stands on her account in one of its currencies. Whoever deletes her account may: it is frozen.
+func (n *Node) squareWith(ctx context.Context, tx *storage.DB, coop *storage.Actor, who *storage.User) error {
+	own, err := tx.ActorByID(ctx, who.ActorID)
+	if err != nil {
+		return err
+	}
+	cs, err := tx.Currencies(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range cs {
+		if c.ActorID != coop.ID {
+			continue
+		}
+		a, err := tx.Account(ctx, c, own.IRI)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+		case err != nil:
+			return err
+		case a.DebitsPending != 0 || a.CreditsPending != 0:
+			return problem(http.StatusConflict, "held", "something is held on the account of %s in %s: it has to be taken or let go first", own.Username, c.Book.Code)
+		case a.Balance() < 0:
+			return problem(http.StatusConflict, "balance", "%s owes %s %s: it has to come to 0 first", own.Username, c.Book.Format(-a.Balance()), c.Book.Code)
+		case a.Balance() > 0:
+			return problem(http.StatusConflict, "balance", "%s has %s %s: she spends it, or gives it to somebody, first", own.Username, c.Book.Format(a.Balance()), c.Book.Code)
+		}
+	}
+	return nil
 }
 
 // Membership is a person in a co-op, as its members see her.

@@ -887,6 +887,83 @@ func (n *Node) tellExpired(ctx context.Context) error {
 	}
 }
 
+// freezeAccountsOf stops the accounts of an actor who leaves for good, here or elsewhere: what she has or owes stays in the books until the co-op decides (F36). What is held
+// from or for her is let go, and her payments that wait for a second person are taken back.
+func (n *Node) freezeAccountsOf(ctx context.Context, tx *storage.DB, a *storage.Actor) error {
+	why := string(a.IRI) + "#delete"
+	open, err := tx.OpenPayments(ctx, a.IRI)
+	if err != nil {
+		return err
+	}
+	for i := range open {
+		p := &open[i]
+		switch {
+		case p.State == storage.PaymentWaiting && p.Payer == a.IRI:
+			p.State, p.Reason, p.Words, p.NextAt = storage.PaymentCancelled, codeCancelled, "The payer has left.", nil
+			err = tx.SettlePayment(ctx, p)
+		case p.State == storage.PaymentHeld && p.CurrencyID != 0:
+			err = n.letGo(ctx, tx, p, why)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	cs, err := tx.Currencies(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range cs {
+		account, err := tx.Account(ctx, c, a.IRI)
+		if errors.Is(err, storage.ErrNotFound) || err == nil && (c.Frozen != "" || account.Flags != 0) { // nothing moves in a book that is frozen; and what was decided before stays
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		results, err := tx.Ledger(ctx, ledger.Group{ledger.SetFlags{ID: ledger.NewID("account.flags", why, c.Book.IRI), Account: account.ID, Flags: ledger.NoDebit | ledger.NoCredit, Decision: why}})
+		if err != nil {
+			return err
+		}
+		if err := results[0].Err(); err != nil {
+			return err
+		}
+		coop, err := tx.ActorByID(ctx, c.ActorID)
+		if err != nil {
+			return err
+		}
+		told, err := n.hearersOf(ctx, tx, coop, a)
+		if err != nil {
+			return err
+		}
+		for _, id := range told {
+			if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: "account.frozen", FromID: a.ID}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// letGo ends a hold in a book of this node of which one side has left, and tells the other.
+func (n *Node) letGo(ctx context.Context, tx *storage.DB, p *storage.Payment, why string) error {
+	c, err := tx.CurrencyByID(ctx, p.CurrencyID)
+	if err != nil || c.Frozen != "" {
+		return err
+	}
+	results, err := tx.Ledger(ctx, ledger.Group{ledger.Void{ID: ledger.NewID("void", why, p.Transfer().String()), Pending: p.Transfer()}})
+	if err != nil {
+		return err
+	}
+	if results[0].Code != ledger.OKCreated { // it has run out meanwhile: that is told by itself
+		return nil
+	}
+	p.State, p.Reason, p.Words = storage.PaymentCancelled, codeCancelled, "The other side has left."
+	if err := tx.SettlePayment(ctx, p); err != nil {
+		return err
+	}
+	return n.tellEnd(ctx, tx, p, c.Book)
+}
+
 // onCredit is the opening of the payee's account that comes with a payment, where the currency's rules let a payment of a member do that (F35); nothing else.
 func (n *Node) onCredit(c *storage.Currency, payer, payee ledger.Account, t *tender) ledger.Group {
 	if c.Book.Rules.Open != ledger.OpenOnCredit || payer.Ref == "" || payee.Ref != "" || t.payee == nil {

@@ -416,6 +416,12 @@ func (db *DB) Refunded(ctx context.Context, payment ID) (sum ledger.Amount, err 
 	return sum, err
 }
 
+// OpenPayments lists the payments from and to an actor that wait, are on their way or held, oldest first.
+func (db *DB) OpenPayments(ctx context.Context, actor IRI) ([]Payment, error) {
+	var ps []Payment
+	return ps, translate(db.q(ctx).Where("(payer = ? OR payee = ?) AND state IN ?", actor, actor, []string{PaymentWaiting, PaymentSent, PaymentHeld}).Order("id").Find(&ps).Error)
+}
+
 // PostponePayment says when a payment is to be looked at again.
 func (db *DB) PostponePayment(ctx context.Context, id ID, at time.Time) error {
 	return db.Transaction(ctx, func(tx *DB) error {
