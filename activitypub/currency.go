@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"planet/ledger"
@@ -151,11 +153,8 @@ func (n *Node) govern(ctx context.Context, by By, c *storage.Currency, kind, dec
 // OpenAccount gives an actor who is known here an account in a currency of the co-op by.Actor, with the limits of the rules.
 // false: it had one already.
 func (n *Node) OpenAccount(ctx context.Context, by By, c *storage.Currency, owner *storage.Actor) (fresh bool, err error) {
-	switch {
-	case owner.DeletedAt != nil:
-		return false, invalid("handle", "%s is gone", owner.Username)
-	case owner.Local() && (owner.Type == storage.Application || owner.Type == storage.Service):
-		return false, invalid("handle", "%s is the node itself", owner.Username)
+	if err := mayHold(owner); err != nil {
+		return false, err
 	}
 	if _, err := n.DB.Account(ctx, c, owner.IRI); err == nil {
 		return false, nil
@@ -166,6 +165,136 @@ func (n *Node) OpenAccount(ctx context.Context, by By, c *storage.Currency, owne
 		return ledger.Group{c.Book.NewAccount(string(owner.IRI), ledger.Member)}, owner.IRI, nil
 	})
 	return res.Code == ledger.OKCreated && err == nil, err
+}
+
+// mayHold says whether an actor can have an account at all.
+func mayHold(owner *storage.Actor) error {
+	switch {
+	case owner.DeletedAt != nil:
+		return invalid("handle", "%s is gone", owner.Username)
+	case owner.Local() && (owner.Type == storage.Application || owner.Type == storage.Service):
+		return invalid("handle", "%s is the node itself", owner.Username)
+	}
+	return nil
+}
+
+// maxNewcomers is how many accounts one holder brings about in a day, by inviting or by paying (F53).
+const maxNewcomers = 10
+
+// InviteAccount gives an actor of any server an account in a currency of this node, as somebody who has one herself, where the currency's rules let members invite. Whoever comes so owes nothing
+// until the co-op decides otherwise. false: it had one already.
+func (n *Node) InviteAccount(ctx context.Context, by By, c *storage.Currency, owner *storage.Actor) (fresh bool, err error) {
+	if err := mayHold(owner); err != nil {
+		return false, err
+	}
+	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		fresh = false
+		if err := n.allowed(ctx, tx, by, "pay"); err != nil {
+			return err
+		}
+		now, err := tx.CurrencyByID(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if now.Book.Rules.Open == ledger.OpenByAdmin {
+			return problem(http.StatusForbidden, "rules", "in %s the co-op alone opens accounts: ask it", c.Book.Code)
+		}
+		own, err := tx.Account(ctx, c, by.Actor.IRI)
+		if err != nil {
+			return noAccount(err, by.Actor, c)
+		}
+		if own.Flags != 0 {
+			return problem(http.StatusForbidden, codeFrozen, "the account of %s is frozen: ask the co-op of the currency", by.Actor.Username)
+		}
+		if _, err := tx.Account(ctx, c, owner.IRI); !errors.Is(err, storage.ErrNotFound) {
+			return err // she has one
+		}
+		if err := n.mayBring(ctx, tx, by.Actor); err != nil {
+			return problem(http.StatusTooManyRequests, codeLimited, "%v", err)
+		}
+		results, err := tx.Ledger(ctx, ledger.Group{newcomer(now, owner)})
+		if err != nil {
+			return err
+		}
+		if fresh = results[0].Code == ledger.OKCreated; !fresh {
+			return results[0].Err()
+		}
+		return record(ctx, tx, by, actNewcomer, owner.IRI)
+	})
+	return fresh, err
+}
+
+// actNewcomer is what is recorded of whoever brings an account about.
+const actNewcomer = "account.invite"
+
+// newcomer opens the account of somebody whom a member brings.
+func newcomer(c *storage.Currency, owner *storage.Actor) ledger.OpenAccount {
+	o := c.Book.NewAccount(string(owner.IRI), ledger.Member)
+	if c.Book.Kind != ledger.Gift { // nobody owes gifts
+		o.Floor = ledger.At(0)
+	}
+	return o
+}
+
+// mayBring says whether somebody may bring one more account about today.
+func (n *Node) mayBring(ctx context.Context, tx *storage.DB, who *storage.Actor) error {
+	count, err := tx.CountActs(ctx, who.ID, actNewcomer, n.Now().Add(-24*time.Hour))
+	if err == nil && count >= maxNewcomers {
+		err = &refusedBefore{codeLimited, fmt.Sprintf("%d accounts were opened for you today: bring more tomorrow, or ask the co-op to open them.", count)}
+	}
+	return err
+}
+
+// RebindAccount gives an account in a currency of the co-op by.Actor to another owner, by a decision. Both have to say that they are the same: the new one's document names the old one in
+// alsoKnownAs, and the old one's names the new one, there or in movedTo (FEP-7628). Where the old server is gone the decision alone has to do, and the audit log says so.
+func (n *Node) RebindAccount(ctx context.Context, by By, c *storage.Currency, old storage.IRI, owner *storage.Actor, alone bool, decision string) error {
+	if err := errors.Join(checkDecision(decision), mayHold(owner)); err != nil {
+		return err
+	}
+	kind := "account.rebind"
+	if alone {
+		kind = "account.rebind.alone"
+	} else if err := n.sameOwner(ctx, old, owner); err != nil {
+		return err
+	}
+	_, err := n.govern(ctx, by, c, kind, decision, func(tx *storage.DB, id ledger.ID) (ledger.Group, storage.IRI, error) {
+		a, err := tx.Account(ctx, c, old)
+		if errors.Is(err, storage.ErrNotFound) {
+			err = fmt.Errorf("%s has no account in %s: %w", old, c.Book.Code, err)
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		if _, err := tx.Account(ctx, c, owner.IRI); err == nil {
+			return nil, "", problem(http.StatusConflict, "account", "%s has an account in %s already: one of both has to be emptied by a payment instead", owner.Username, c.Book.Code)
+		} else if !errors.Is(err, storage.ErrNotFound) {
+			return nil, "", err
+		}
+		return ledger.Group{ledger.Rebind{ID: id, Account: a.ID, NewRef: string(owner.IRI), Decision: decision}}, owner.IRI, nil
+	})
+	return err
+}
+
+// sameOwner asks both for their documents, and wants each to name the other.
+func (n *Node) sameOwner(ctx context.Context, old storage.IRI, owner *storage.Actor) error {
+	fresh := func(iri storage.IRI) (*storage.Actor, error) {
+		if n.isOurs(iri) {
+			return n.DB.ActorByIRI(ctx, iri)
+		}
+		return n.fetchActor(ctx, iri)
+	}
+	was, err := fresh(old)
+	if err != nil {
+		return fmt.Errorf("the document of %s: %w", old, err)
+	}
+	is, err := fresh(owner.IRI)
+	if err != nil {
+		return fmt.Errorf("the document of %s: %w", owner.IRI, err)
+	}
+	if !slices.Contains(is.AlsoKnownAs, was.IRI) || was.MovedTo != is.IRI && !slices.Contains(was.AlsoKnownAs, is.IRI) {
+		return problem(http.StatusConflict, "proof", "%s and %s do not name each other (alsoKnownAs): both have to say that they are the same", old, owner.IRI)
+	}
+	return nil
 }
 
 // checkDecision wants the address of what was decided.
@@ -245,7 +374,8 @@ type NewRules struct {
 	Credit, Ceiling *string // of new member accounts; Unlimited: no limit
 	MaxTransfer     *string // Unlimited: no limit
 	MaxPending      *uint16
-	Levy            *uint16 // basis points; with 0 and no LevyLeast there is none
+	Open            *ledger.OpenRule // who brings accounts about
+	Levy            *uint16          // basis points; with 0 and no LevyLeast there is none
 	LevyLeast       *string
 	LevyMost        *string // Unlimited: no limit
 	LevyTo          *storage.Actor
@@ -269,6 +399,9 @@ func (n *Node) SetRules(ctx context.Context, by By, c *storage.Currency, in NewR
 		}
 		if in.MaxPending != nil {
 			r.MaxPending = *in.MaxPending
+		}
+		if in.Open != nil {
+			r.Open = *in.Open
 		}
 		if in.LevyTo != nil {
 			a, err := tx.Account(ctx, c, in.LevyTo.IRI)

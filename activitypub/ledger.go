@@ -640,6 +640,11 @@ func (n *Node) mayPay(ctx context.Context, tx *storage.DB, t *tender, debit, cre
 			return &refusedBefore{codeFrozen, "The account cannot take this payment."}
 		}
 	}
+	if t.opens {
+		if err := n.mayBring(ctx, tx, t.payer); err != nil {
+			return err
+		}
+	}
 	return n.stillOwed(ctx, tx, &t.row, t.money.Book)
 }
 
@@ -681,6 +686,9 @@ func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, 
 			a.UserID = t.by.User.ID
 		}
 		rows.Acts = []*storage.Act{a}
+	}
+	if t.opens && r.Code.OK() {
+		rows.Acts = append(rows.Acts, &storage.Act{ActorID: t.payer.ID, Kind: actNewcomer, Object: p.Payee})
 	}
 	if !t.waited {
 		rows.Payments = []*storage.Payment{&p}
@@ -969,10 +977,10 @@ func (n *Node) onCredit(c *storage.Currency, payer, payee ledger.Account, t *ten
 	if c.Book.Rules.Open != ledger.OpenOnCredit || payer.Ref == "" || payee.Ref != "" || t.payee == nil {
 		return nil
 	}
-	open := c.Book.NewAccount(string(t.payee.IRI), ledger.Member)
-	if open.Account != payee.ID {
-		return nil // the account that is hers by name was given to somebody else
+	open := newcomer(c, t.payee)
+	if open.Account != payee.ID || mayHold(t.payee) != nil {
+		return nil // the account that is hers by name was given to somebody else, or she can have none
 	}
-	open.Floor = ledger.At(0) // who comes so owes nothing, until the co-op decides
+	t.opens = true
 	return ledger.Group{open}
 }

@@ -145,6 +145,7 @@ type tender struct {
 	evidence     *storage.Activity
 	code, words  string                     // why it cannot be, before the ledger is asked; "" when nothing speaks against it
 	perDay       *ledger.Amount             // the co-op's limit of a day, above which it takes a second person; nil: none
+	opens        bool                       // it brings an account of the payee about
 	waited       bool                       // its row is there, as it had to wait for a second person
 	also         func(tx *storage.DB) error // what is done in the transaction that settles or sends it; optional
 }

@@ -185,6 +185,12 @@ func (db *DB) RecordAct(ctx context.Context, a *Act) error {
 	})
 }
 
+// CountActs counts what an actor did of a kind since a time.
+func (db *DB) CountActs(ctx context.Context, actor ID, kind string, since time.Time) (n int64, err error) {
+	err = db.one(ctx, "SELECT COUNT(*) FROM acts WHERE actor_id = ? AND kind = ? AND created_at > ?", []any{actor, kind, since.UTC()}, &n)
+	return n, err
+}
+
 // RecordActs adds many lines to the record.
 func (db *DB) RecordActs(ctx context.Context, as []Act) error {
 	if len(as) == 0 {

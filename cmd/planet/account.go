@@ -12,6 +12,8 @@ import (
 
 type accountCmd struct {
 	Open      accountOpenCmd      `cmd:"" help:"Open accounts in a currency."`
+	Invite    accountInviteCmd    `cmd:"" help:"Give somebody an account, as a member."`
+	Rebind    accountRebindCmd    `cmd:"" help:"Give an account to another owner, by a decision."`
 	List      accountListCmd      `cmd:"" help:"List the accounts of a currency, with their balances."`
 	Statement accountStatementCmd `cmd:"" help:"What moved on an account."`
 }
@@ -48,6 +50,83 @@ func (cmd accountOpenCmd) Run(c *app) error {
 				c.say("%s has an account in %s already", owner.Username, cur.Book.Code)
 			}
 		}
+		return nil
+	})
+}
+
+type accountInviteCmd struct {
+	Handle   string `arg:"" help:"Whom."`
+	As       string `required:"" placeholder:"NAME" help:"The person or co-op that invites: it has an account itself."`
+	By       string `placeholder:"USER" help:"Who does it as a co-op (default: the operator)."`
+	Currency string `required:"" placeholder:"CODE" help:"In which currency."`
+}
+
+func (accountInviteCmd) Help() string {
+	return `The currency's rules have to let members invite (planet currency rules CODE --open invite). Whoever comes so owes nothing until the co-op decides otherwise.
+
+Example: planet account invite @pat@far.example --as ana --currency GRN`
+}
+
+func (cmd accountInviteCmd) Run(c *app) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		cur, _, err := c.currency(n, cmd.Currency)
+		if err != nil {
+			return err
+		}
+		var by activitypub.By
+		if by.Actor, err = c.actor(n.DB, cmd.As); err != nil {
+			return err
+		}
+		if cmd.By != "" {
+			if by.User, err = c.user(n.DB, cmd.By); err != nil {
+				return err
+			}
+		}
+		owner, err := c.owner(n, cmd.Handle)
+		if err != nil {
+			return err
+		}
+		fresh, err := n.InviteAccount(c.ctx, by, cur, owner)
+		switch {
+		case err != nil:
+			return refusal(err, nil)
+		case fresh:
+			c.say("%s has an account in %s and may owe nothing", owner.Username, cur.Book.Code)
+		default:
+			c.say("%s has an account in %s already", owner.Username, cur.Book.Code)
+		}
+		return nil
+	})
+}
+
+type accountRebindCmd struct {
+	Old      string `arg:"" help:"The address of whose account it is, such as https://old.example/users/pat."`
+	New      string `arg:"" help:"The handle of whose it is from now on."`
+	Currency string `required:"" placeholder:"CODE" help:"In which currency."`
+	Decision string `required:"" placeholder:"URL" help:"Where what was decided can be read. It stays in the book for ever."`
+	Alone    bool   `help:"The old server is gone: the decision alone has to do. Else both have to name each other (planet user alias)."`
+}
+
+func (accountRebindCmd) Help() string {
+	return `Balance and holds stay with the account. A move to another server does not do that by itself.
+
+Example: planet account rebind https://old.example/users/pat @pat@new.example --currency GRN --decision https://coop.example/@bakery/123`
+}
+
+func (cmd accountRebindCmd) Run(c *app) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		cur, coop, err := c.currency(n, cmd.Currency)
+		if err != nil {
+			return err
+		}
+		owner, err := c.owner(n, cmd.New)
+		if err != nil {
+			return err
+		}
+		if err := n.RebindAccount(c.ctx, activitypub.By{Actor: coop}, cur, storage.IRI(cmd.Old), owner, cmd.Alone, cmd.Decision); err != nil {
+			return refusal(err, nil)
+		}
+		c.say("the account of %s in %s is that of %s now, by %s", cmd.Old, cur.Book.Code, owner.Handle(n.Host), cmd.Decision)
 		return nil
 	})
 }

@@ -34,6 +34,7 @@ type currencyEntry struct {
 	Ceiling     *string   `json:"ceiling"`
 	MaxTransfer *string   `json:"max_transfer"`
 	MaxPending  uint16    `json:"max_pending"`
+	Open        string    `json:"open"` // who brings accounts about
 	Levy        *levyLine `json:"levy,omitempty"`
 	Entries     uint64    `json:"entries"`
 	Log         string    `json:"log"`
@@ -58,7 +59,7 @@ func (c *app) currencyEntry(db *storage.DB, cur *storage.Currency) (currencyEntr
 	vkey, err := cur.Vkey()
 	u := cur.Book
 	e := currencyEntry{Code: u.Code, Name: cur.Name, IRI: u.IRI, Coop: coop.Username, Kind: u.Kind.String(), Scale: u.Scale, Privacy: u.Privacy.String(),
-		MaxPending: u.Rules.MaxPending, Entries: uint64(u.Next), Log: activitypub.LogURL(cur), Vkey: vkey, Epoch: u.Epoch + 1, Frozen: cur.Frozen, Created: cur.CreatedAt}
+		MaxPending: u.Rules.MaxPending, Open: u.Rules.Open.String(), Entries: uint64(u.Next), Log: activitypub.LogURL(cur), Vkey: vkey, Epoch: u.Epoch + 1, Frozen: cur.Frozen, Created: cur.CreatedAt}
 	if b := u.Rules.Floor; b.Set {
 		e.CreditLimit = decimal(u, -b.V)
 	}
@@ -236,6 +237,7 @@ func (cmd currencyShowCmd) Run(c *app) error {
 		}
 		t.row("largest payment", largest)
 		t.row("holds of one account", fmt.Sprint(e.MaxPending))
+		t.row("accounts are opened by", map[string]string{"admin": "the co-op", "invite": "the co-op, and members who invite", "credit": "the co-op, and members who invite or pay"}[e.Open])
 		if l := e.Levy; l != nil {
 			t.row("levy", fmt.Sprintf("%s %%, at least %s", l.Percent, u.Format(int64(u.Rules.Levy.Least))))
 		}
@@ -261,6 +263,7 @@ type currencyRulesCmd struct {
 	LevyLeast   *string `placeholder:"X" help:"The smallest levy."`
 	LevyMost    *string `placeholder:"X" help:"The largest levy; none: no limit."`
 	LevyTo      string  `placeholder:"NAME" help:"Whose account it goes to."`
+	Open        *string `enum:"admin,invite,credit" placeholder:"RULE" help:"Who brings a new account about: admin, the co-op alone; invite, each member too; credit, a member's payment as well."`
 }
 
 func (currencyRulesCmd) Help() string {
@@ -278,6 +281,13 @@ func (cmd currencyRulesCmd) Run(c *app) error {
 		}
 		n := uint16(points)
 		in.Levy = &n
+	}
+	if cmd.Open != nil {
+		rule, err := ledger.ParseOpenRule(*cmd.Open)
+		if err != nil {
+			return usageError{fmt.Sprintf("--open %s: want admin, invite or credit", *cmd.Open)}
+		}
+		in.Open = &rule
 	}
 	return c.withNode(func(n *activitypub.Node) (err error) {
 		cur, coop, err := c.currency(n, cmd.Code)
