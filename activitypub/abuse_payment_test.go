@@ -471,6 +471,9 @@ func TestPAY284NobodyElseIssues(t *testing.T) {
 	if _, err := c.rye.Pay(ctx, by, order); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.rye.DB.AddMember(ctx, &storage.Member{UserID: c.bo.User.ID, CoopID: c.baker.Actor.ID, Role: storage.RoleObserver}); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.rye.TakeRole(ctx, c.baker, c.bo.User, storage.RoleTreasurer); err != nil {
 		t.Fatal(err)
 	}
@@ -687,8 +690,29 @@ func TestPAY299PaymentsAreReadByTheirParties(t *testing.T) {
 			}
 		}
 	}
-	if rows := fmt.Sprint(c.rye.State()["posts"]); strings.Contains(rows, secret) {
-		t.Error("it is a post")
+	// Only ann's server, which knows no payments, is told in words, by the ledger and to her alone.
+	for _, row := range c.rye.State()["posts"] {
+		if strings.Contains(row, secret) && (!strings.Contains(row, "visibility:direct") || !strings.Contains(row, "iri:"+ryeLedger+"/statuses/")) {
+			t.Errorf("it is a post: %s", row)
+		}
+	}
+	for _, raw := range c.ann.Received() {
+		var said dict
+		if err := json.Unmarshal(raw, &said); err != nil {
+			t.Fatal(err)
+		}
+		if said["type"] != "Create" {
+			continue
+		}
+		note := said["object"].(dict)["id"].(string)
+		for name, by := range readers {
+			if got := ask(t, c.net, note, by); got.status != 404 && got.status != 401 {
+				t.Errorf("%s reads %s: %d %s", name, note, got.status, got.body)
+			}
+		}
+		if got := ask(t, c.net, note, signedBy(c.ann)); got.status != 200 || !strings.Contains(got.body, secret) {
+			t.Errorf("ann reads %s: %d %s", note, got.status, got.body)
+		}
 	}
 	for _, p := range []*aptest.Peer{c.bob, c.eve} {
 		for _, raw := range p.Received() {

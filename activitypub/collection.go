@@ -33,9 +33,9 @@ func (n *Node) routes() *http.ServeMux {
 		mux.HandleFunc("GET "+base+"/following", n.document(n.getFollows))
 		mux.HandleFunc("GET "+base+"/featured", n.document(n.getFeatured))
 		mux.HandleFunc("GET "+base+"/liked", n.document(n.getLiked))
+		mux.HandleFunc("GET "+base+"/statuses/{id}", n.document(n.getPost))
+		mux.HandleFunc("GET "+base+"/statuses/{id}/{part}", n.document(n.getPost))
 	}
-	mux.HandleFunc("GET /users/{name}/statuses/{id}", n.document(n.getPost))
-	mux.HandleFunc("GET /users/{name}/statuses/{id}/{part}", n.document(n.getPost))
 	mux.HandleFunc("GET /users/{name}/stamps/{id}", n.document(n.getStamp))
 	mux.HandleFunc("GET /activities/{id}", n.document(n.getActivity))
 	mux.HandleFunc("GET /offers/{id}", n.document(n.getOffer))

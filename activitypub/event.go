@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -33,6 +34,19 @@ type transferOrder struct {
 
 // paymentsOne is what actors implement who are paid by activities (FEP-844e): others are told by a direct message.
 const paymentsOne = namespace + "payments-1"
+
+// hearsPayments reports whether an actor's server understands what a ledger says to a payee; to others it is told in words.
+func hearsPayments(a *storage.Actor) bool {
+	if a.Local() {
+		return true
+	}
+	return slices.ContainsFunc(parseObject(a.Raw).children("generator"), func(g object) bool {
+		return slices.ContainsFunc(g.list("implements"), func(raw json.RawMessage) bool {
+			href, isString := stringOf(raw)
+			return isString && href == paymentsOne || !isString && parseObject(raw).str("href") == paymentsOne
+		})
+	})
+}
 
 // isPayment reports whether an activity is an Offer of an EconomicEvent.
 func isPayment(act *Activity) bool {

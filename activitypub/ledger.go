@@ -674,7 +674,7 @@ func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, 
 	evidence := *t.evidence
 	rows.Activities = []*storage.Activity{&evidence, said}
 	inboxes := []storage.IRI{t.payer.Inbox}
-	if t.payee != nil && r.Code.OK() {
+	if t.payee != nil && r.Code.OK() && hearsPayments(t.payee) {
 		inboxes = append(inboxes, t.payee.Inbox)
 	}
 	for _, d := range n.deliveriesOf(said, keeper, shipment{object: p.IRI, line: lineOf(keeper.IRI, "payment", p.IRI), inboxes: inboxes, lasting: true}) {
@@ -826,13 +826,59 @@ func (n *Node) tellEnd(ctx context.Context, tx *storage.DB, p *storage.Payment, 
 		if err != nil {
 			return err
 		}
-		inboxes = append(inboxes, a.Inbox)
+		if iri == p.Payer || hearsPayments(a) {
+			inboxes = append(inboxes, a.Inbox)
+		}
 	}
 	m := n.answerToWire(keeper, answer{p.IRI, p, u, ""}, n.Now())
 	if err := n.send(ctx, tx, keeper, m, shipment{object: p.IRI, line: lineOf(keeper.IRI, "payment", p.IRI), inboxes: inboxes, lasting: true, context: contextValueFlows}); err != nil {
 		return err
 	}
 	return n.settled(ctx, tx, p, u)
+}
+
+// whisperPayment tells a payee in a book of this node, whose server knows no payments, in words what has come of one: as the ledger, so that nobody of the co-op
+// reads what its members pay each other.
+func (n *Node) whisperPayment(ctx context.Context, tx *storage.DB, p *storage.Payment, u ledger.Currency) error {
+	if p.CurrencyID == 0 {
+		return nil
+	}
+	payee, err := tx.ActorByIRI(ctx, p.Payee)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && (payee.DeletedAt != nil || hearsPayments(payee)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c, err := tx.CurrencyByID(ctx, p.CurrencyID)
+	if err != nil {
+		return err
+	}
+	keeper, err := n.ledgerActor(ctx, tx)
+	if err != nil {
+		return err
+	}
+	payer := string(p.Payer)
+	if a, err := tx.ActorByIRI(ctx, p.Payer); err == nil {
+		payer = strings.TrimPrefix(a.Handle(n.Host), "@") // nobody else is mentioned, and told
+	}
+	amount, words := u.Format(int64(p.Amount))+" "+u.Code, ""
+	switch p.State {
+	case storage.PaymentCommitted:
+		words = payer + " has paid you " + amount
+	case storage.PaymentHeld:
+		words = payer + " holds " + amount + " for you until " + p.ExpiresAt.UTC().Format("2 January 2006, 15:04 UTC")
+	default:
+		words = "What " + payer + " held for you, " + amount + ", went back"
+	}
+	if p.Memo != "" {
+		words += ": " + p.Memo
+	}
+	account, err := tx.Account(ctx, c, p.Payee)
+	if err != nil {
+		return err
+	}
+	return n.whisper(ctx, tx, keeper, payee, words+". Your account stands at "+u.Format(account.Balance())+" "+u.Code+" ("+u.IRI+").", 0)
 }
 
 // holdEvery is how often holds are looked at whose time has passed; whoever touches one sees at once that it has.

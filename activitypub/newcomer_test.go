@@ -1,7 +1,9 @@
 package activitypub_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,5 +175,52 @@ func TestF37AnAccountGoesToAnotherOwnerByADecision(t *testing.T) {
 	}
 	if err := rebind(true); err == nil {
 		t.Error("an account that is gone was given away again")
+	}
+}
+
+// A payee whose server knows no payments is told in words, by the ledger, and gets no activity that it would not understand.
+func TestAPayeeOfMastodonIsToldInWords(t *testing.T) {
+	e := newEconomy(t, constellations["payer elsewhere"])
+	ctx := t.Context()
+	pat := e.newcomer("pat")
+	to, err := e.here.Resolve(ctx, pat.ID())
+	e.must(err)
+	there, err := e.mint.Resolve(ctx, pat.ID())
+	e.must(err)
+	_, err = e.mint.OpenAccount(ctx, e.coop, e.currency, there)
+	e.must(err)
+	o := e.order("3.00")
+	o.To = to
+	p := e.pay(o)
+	e.rest()
+	if q := e.at(e.here, p); q.State != storage.PaymentCommitted {
+		t.Fatalf("it is %s", q.State)
+	}
+	o = e.order("2.00")
+	o.To, o.Hold = to, time.Hour
+	e.pay(o)
+	e.Sleep(2 * time.Hour)
+	e.rest()
+	var notes []string
+	for _, raw := range pat.Received() {
+		var a struct {
+			Type, Actor string
+			Object      struct{ Type, Content string }
+			To          []string
+		}
+		e.must(json.Unmarshal(raw, &a))
+		if a.Type != "Create" || a.Object.Type != "Note" || a.Actor != e.mint.Origin+"/ledger" || len(a.To) != 1 || a.To[0] != pat.ID() {
+			t.Errorf("it got %s", raw)
+		}
+		notes = append(notes, a.Object.Content)
+	}
+	want := []string{"bo@oak.example has paid you 3.00 GRN: loaf 1. Your account stands at 3.00 GRN", "bo@oak.example holds 2.00 GRN for you until", "went back: loaf 2. Your account stands at 3.00 GRN"}
+	if len(notes) != len(want) {
+		t.Fatalf("it got %q", notes)
+	}
+	for i, w := range want {
+		if !strings.Contains(notes[i], w) {
+			t.Errorf("it got %q, want %q", notes[i], w)
+		}
 	}
 }

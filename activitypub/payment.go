@@ -486,6 +486,9 @@ func (n *Node) settled(ctx context.Context, tx *storage.DB, p *storage.Payment, 
 		if err := n.tellOfPayment(ctx, tx, p.Payee, p.Payer, p); err != nil {
 			return err
 		}
+		if err := n.whisperPayment(ctx, tx, p, u); err != nil {
+			return err
+		}
 	}
 	if p.CurrencyID == 0 || over { // else who pays here sees at once what comes of it
 		if err := n.tellOfPayment(ctx, tx, p.Payer, p.Payee, p); err != nil {
