@@ -619,7 +619,13 @@ func (n *Node) agreed(ctx context.Context, tx *storage.DB, result object, o *sto
 
 // whisper sends a direct message from an actor of this node, in answer to a post when that is not 0.
 func (n *Node) whisper(ctx context.Context, tx *storage.DB, from, to *storage.Actor, text string, answers storage.ID) error {
-	p := &storage.Post{Type: "Note", ActorID: from.ID, Visibility: storage.Direct, PublishedAt: n.Now().UTC().Truncate(time.Second), Mentions: []storage.Mention{mentionOf(n, to)}}
+	_, err := n.whisperPost(ctx, tx, from, to, text, answers)
+	return err
+}
+
+// whisperPost is whisper with attachments; it returns the message.
+func (n *Node) whisperPost(ctx context.Context, tx *storage.DB, from, to *storage.Actor, text string, answers storage.ID, attached ...storage.Attachment) (*storage.Post, error) {
+	p := &storage.Post{Type: "Note", ActorID: from.ID, Visibility: storage.Direct, PublishedAt: n.Now().UTC().Truncate(time.Second), Mentions: []storage.Mention{mentionOf(n, to)}, Attachments: attached}
 	p.Source = to.Handle(n.Host) + " " + text
 	p.Content, p.Tags = n.render(p.Source, p.Mentions)
 	n.place(tx, p, from)
@@ -627,7 +633,7 @@ func (n *Node) whisper(ctx context.Context, tx *storage.DB, from, to *storage.Ac
 	if answers != 0 {
 		parent, err := tx.PostByID(ctx, answers)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if parent.DeletedAt == nil {
 			p.InReplyTo, p.InReplyToID = parent.IRI, &parent.ID
@@ -637,9 +643,9 @@ func (n *Node) whisper(ctx context.Context, tx *storage.DB, from, to *storage.Ac
 		}
 	}
 	if err := tx.SavePost(ctx, p); err != nil {
-		return err
+		return nil, err
 	}
-	return n.sendPost(ctx, tx, from, p, p.Mentions, "Create")
+	return p, n.sendPost(ctx, tx, from, p, p.Mentions, "Create")
 }
 
 // whisperOrder tells somebody whose server knows no orders how hers stands, with the link by which she moves it.

@@ -180,8 +180,11 @@ var errSilent = errors.New("its ledger does not answer now")
 const paymentBatch = 100
 
 // CheckPayments looks at payments whose time has come: it asks ledgers elsewhere for answers that did not arrive, fetches the proofs of what was paid there, and ends what
-// waited for a second person in vain.
+// waited for a second person, or as a request for payment, in vain.
 func (n *Node) CheckPayments(ctx context.Context) error {
+	if err := n.DB.ExpirePaymentRequests(ctx); err != nil {
+		return err
+	}
 	for {
 		due, err := n.DB.PaymentsDue(ctx, paymentBatch)
 		if err != nil {

@@ -41,6 +41,7 @@ func (n *Node) routes() *http.ServeMux {
 	mux.HandleFunc("GET /offers/{id}", n.document(n.getOffer))
 	mux.HandleFunc("GET /agreements/{id}", n.document(n.getAgreement))
 	mux.HandleFunc("GET /receipts/{id}", n.document(n.getReceipt))
+	mux.HandleFunc("GET /requests/{id}", n.document(n.getRequest))
 	mux.HandleFunc("GET /ledger/results/{hash}", n.document(n.getResult))
 	mux.HandleFunc("GET /ledger/results/{hash}/{part}", n.document(n.getResult))
 	mux.HandleFunc("GET /ledger/events/{id}", n.document(n.getEvent))

@@ -267,6 +267,9 @@ func (n *Node) checkClaim(ctx context.Context, t *tender) error {
 		if author != t.row.Payee {
 			mismatch("is asked for by somebody else")
 		}
+		if !slices.Contains(doc.iris("to"), t.row.Payer) {
+			mismatch("is asked of somebody else")
+		}
 		if flow = doc.flow("publishes"); flow.iri("resourceConformsTo") != t.row.Currency {
 			mismatch("is in another currency")
 		}

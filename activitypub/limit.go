@@ -14,6 +14,8 @@ const (
 	payerRate  rate.Limit = 2  // payments a second of one actor
 	payerBurst            = 100
 	inboxBurst            = 1000
+	askerRate  rate.Limit = 0.1 // requests for payment a second of one actor elsewhere
+	askerBurst            = 50
 	keyRate    rate.Limit = 5 // unknown keys a second
 	keyBurst              = 300
 	idleBucket            = 10 * time.Minute // longer than any bucket takes to fill

@@ -71,6 +71,7 @@ type Node struct {
 	inboxes *buckets // what hosts may bring
 	unknown *buckets // keys of theirs that may be asked for
 	payers  *buckets // what one actor may ask of the ledger
+	askers  *buckets // how often one actor may ask people of this node for money
 }
 
 // New makes a node on a migrated database. At its first use the database gets the node's own actors and their keys;
@@ -108,7 +109,7 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	}
 	n.keys = newKeyring()
 	n.inboxes, n.unknown = newBuckets(inboxRate, inboxBurst), newBuckets(keyRate, keyBurst)
-	n.payers = newBuckets(payerRate, payerBurst)
+	n.payers, n.askers = newBuckets(payerRate, payerBurst), newBuckets(askerRate, askerBurst)
 	n.mux = n.routes()
 	if err := n.found(ctx); err != nil {
 		return nil, err

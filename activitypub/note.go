@@ -6,6 +6,7 @@ import (
 	"errors"
 	"html"
 	"maps"
+	"net/http"
 	"net/url"
 	"path"
 	"slices"
@@ -476,7 +477,16 @@ func (n *Node) applyCreateNote(ctx context.Context, signer *storage.Actor, act *
 	if err != nil || !a.related {
 		return nothing, err
 	}
+	if n.RateLimit && asksForMoney(a.post) && !n.askers.take(string(signer.IRI), n.Now()) {
+		n.count("limited")
+		return nil, problem(http.StatusTooManyRequests, "rate-limit", "more requests for payment of %s than this server takes at once: send it again in a while", signer.IRI)
+	}
 	return func(ctx context.Context, tx *storage.DB) error { return n.keepNew(ctx, tx, a) }, nil
+}
+
+// asksForMoney reports whether a message looks like a request for payment: it leads to a Proposal, and speaks to few.
+func asksForMoney(p *storage.Post) bool {
+	return p.Visibility == storage.Direct && slices.ContainsFunc(p.Attachments, func(a storage.Attachment) bool { return a.Rel == storage.RelProposal })
 }
 
 // keepNew keeps a post that is not here yet, tells those it speaks to, and owes the search for what it answers.

@@ -185,6 +185,11 @@ func (n *Node) launch(ctx context.Context, by By, t *tender) (*storage.Payment, 
 	t.row.Body = body[:]
 	var p *storage.Payment
 	if t.money.Here != nil {
+		if t.row.Fulfills != "" && t.row.OrderID == 0 { // a request for payment: that of another server is read by the ledger
+			if err := n.checkClaim(ctx, t); err != nil {
+				return nil, err
+			}
+		}
 		p, err = n.settleHere(ctx, t)
 	} else {
 		p, err = n.sendPayment(ctx, t)

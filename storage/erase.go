@@ -53,6 +53,9 @@ func (db *DB) Erase(ctx context.Context, account ledger.ID) error {
 		if err := tx.q(ctx).Exec("UPDATE payments SET memo = '', memo_salt = NULL WHERE currency_id = ? AND (payer = ? OR payee = ?)", c.ID, ref, ref).Error; err != nil {
 			return translate(err)
 		}
+		if err := tx.q(ctx).Exec("UPDATE payment_requests SET memo = '' WHERE currency = ? AND (payer = ? OR payee = ?)", c.Book.IRI, ref, ref).Error; err != nil {
+			return translate(err)
+		}
 		if err := tx.q(ctx).Exec("UPDATE payments SET payer = ? WHERE currency_id = ? AND payer = ?", name, c.ID, ref).Error; err != nil {
 			return translate(err)
 		}

@@ -17,9 +17,8 @@ import (
 var documents = []string{
 	"/inbox", "/activities/*",
 	"/users/*", // what hangs below an actor or a post; both themselves negotiate
-	"/offers/*", "/agreements/*", "/receipts/*",
+	"/offers/*", "/agreements/*", "/receipts/*", "/requests/*",
 	"/actor", "/actor/*", "/ledger", "/ledger/*",
-	"/agreements/*", "/receipts/*",
 	"/.well-known/*", "/nodeinfo/*",
 }
 

@@ -30,7 +30,6 @@ var laterCases = map[string]string{
 	"IDN057": "uploads by apps",
 	"FET095": "search", "ACT155": "search, embeds and feeds", "FLO180": "forms with files", "FLO181": "streaming",
 	"INJ251": "lists that can be sorted", "INJ253": "search", "INJ255": "languages and themes", "INJ256": "programs for media",
-	"PAY272": "requests for payment", "PAY302": "requests for payment",
 	"PAY294": "pages to pay on", "PAY295": "pages to pay on", "PAY297": "pages to pay on", "PAY298": "pages to pay on", "PAY303": "pages to pay on",
 	"PAY300": "calls to others' programs", "PAY304": "a second person for what admins do", "PAY307": "backups of nodes that pay", "PAY309": "clocks that are moved",
 }

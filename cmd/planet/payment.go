@@ -14,9 +14,10 @@ import (
 type payCmd struct {
 	As       string        `required:"" placeholder:"NAME" help:"The person or co-op that pays."`
 	By       string        `placeholder:"USER" help:"Who pays as a co-op: her role has to allow it, and the amount (default: the operator)."`
-	To       string        `required:"" placeholder:"HANDLE" help:"Who is paid."`
-	Amount   string        `required:"" help:"How much, such as 3.00; in a currency of hours also 1:30."`
-	Currency string        `required:"" placeholder:"CODE" help:"In which currency: its code, or the address of one of another node."`
+	To       string        `placeholder:"HANDLE" help:"Who is paid."`
+	Amount   string        `help:"How much, such as 3.00; in a currency of hours also 1:30."`
+	Currency string        `placeholder:"CODE" help:"In which currency: its code, or the address of one of another node."`
+	Request  string        `placeholder:"REQUEST" help:"Pay what this request for payment asks for, by its number or its address, instead of --to, --amount and --currency."`
 	Memo     string        `help:"What it is for: at most 500 characters."`
 	Order    string        `placeholder:"ORDER" help:"The order that is paid with it, by its number or its address: it is paid once."`
 	Hold     time.Duration `placeholder:"1h" help:"Hold the amount for so long, until the payee takes it (payment post) or lets it go (payment void)."`
@@ -63,6 +64,12 @@ func paymentOf(u ledger.Currency, p *storage.Payment) paymentEntry {
 }
 
 func (cmd payCmd) Run(c *app) error {
+	switch {
+	case cmd.Request != "" && (cmd.To != "" || cmd.Amount != "" || cmd.Currency != "" || cmd.Memo != "" || cmd.Order != "" || cmd.Hold != 0 || cmd.Dated != "" || cmd.Within != 0):
+		return usageError{"--request says who is paid how much in which currency, and what for: leave the rest away"}
+	case cmd.Request == "" && (cmd.To == "" || cmd.Amount == "" || cmd.Currency == ""):
+		return usageError{"want --to, --amount and --currency, or --request"}
+	}
 	var dated time.Time
 	if cmd.Dated != "" {
 		var err error
@@ -75,17 +82,28 @@ func (cmd payCmd) Run(c *app) error {
 		if err != nil {
 			return err
 		}
-		m, err := n.Money(c.ctx, cmd.Currency)
-		if err != nil {
-			return err
-		}
-		to, err := c.owner(n, cmd.To)
-		if err != nil {
-			return err
-		}
 		payer := activitypub.By{Actor: by}
 		if cmd.By != "" {
 			if payer.User, err = c.user(n.DB, cmd.By); err != nil {
+				return err
+			}
+		}
+		var m *activitypub.Money
+		var to *storage.Actor
+		var asked *activitypub.Asked
+		if cmd.Request != "" {
+			if asked, err = n.ReadRequest(c.ctx, payer, cmd.Request); err != nil {
+				return err
+			}
+			if to, err = n.Resolve(c.ctx, string(asked.Payee)); err != nil {
+				return err
+			}
+			m = asked.Money
+		} else {
+			if m, err = n.Money(c.ctx, cmd.Currency); err != nil {
+				return err
+			}
+			if to, err = c.owner(n, cmd.To); err != nil {
 				return err
 			}
 		}
@@ -97,8 +115,13 @@ func (cmd payCmd) Run(c *app) error {
 				return err
 			}
 		}
-		p, err := n.Pay(c.ctx, payer, activitypub.PayOrder{Currency: m, To: to, Amount: cmd.Amount, Memo: cmd.Memo, Order: order,
-			Hold: cmd.Hold, Dated: dated, Lasts: cmd.Within, Key: cmd.ID})
+		var p *storage.Payment
+		if asked != nil {
+			p, err = n.PayRequest(c.ctx, payer, asked, cmd.ID)
+		} else {
+			p, err = n.Pay(c.ctx, payer, activitypub.PayOrder{Currency: m, To: to, Amount: cmd.Amount, Memo: cmd.Memo, Order: order,
+				Hold: cmd.Hold, Dated: dated, Lasts: cmd.Within, Key: cmd.ID})
+		}
 		if err != nil {
 			return refusal(err, p)
 		}
@@ -170,6 +193,11 @@ type paymentCmd struct {
 	Void   paymentVoidCmd   `cmd:"" help:"Let a payment that is held go, as its payee."`
 	Refund paymentRefundCmd `cmd:"" help:"Give a payment back, as its payee."`
 	Cancel paymentCancelCmd `cmd:"" help:"Take a payment back that nobody has accepted yet, as its payer."`
+
+	Request  paymentRequestCmd  `cmd:"" help:"Ask somebody for a payment: an invoice."`
+	Requests paymentRequestsCmd `cmd:"" help:"List the requests for payment of somebody, and those to her."`
+	Withdraw paymentWithdrawCmd `cmd:"" help:"Take a request for payment back, as whoever asked."`
+	Decline  paymentDeclineCmd  `cmd:"" help:"Say no to a request for payment, as whoever is asked."`
 
 	Approve paymentApproveCmd `cmd:"" help:"Say yes to a payment that waits for a second person."`
 	Refuse  paymentRefuseCmd  `cmd:"" help:"Say no to a payment that waits for a second person."`

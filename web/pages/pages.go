@@ -72,7 +72,7 @@ func New(c Config) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"home", "about", "profile", "post", "offer", "market", "pay", "tag", "currency", "interact", "continue", "setup", "invite", "welcome", "error"} {
+	for _, name := range []string{"home", "about", "profile", "post", "offer", "market", "pay", "request", "tag", "currency", "interact", "continue", "setup", "invite", "welcome", "error"} {
 		t, err := parts.Clone()
 		if err != nil {
 			return nil, err

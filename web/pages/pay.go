@@ -45,6 +45,9 @@ type orderStep struct {
 // pay is the page behind an order's link. Whoever has the link is the one who ordered; looking changes nothing, since programs that show
 // previews look, too.
 func (p *Pages) pay(c echo.Context) error {
+	if strings.HasPrefix(c.Param("code"), "r") {
+		return p.request(c)
+	}
 	o, err := p.Node.LinkedOrder(c.Request().Context(), c.Param("code"))
 	if err != nil {
 		return err
@@ -55,6 +58,9 @@ func (p *Pages) pay(c echo.Context) error {
 // paySubmit does one thing with the order, and shows how it stands then. What cannot be done is told on the page.
 func (p *Pages) paySubmit(c echo.Context) error {
 	ctx, code := c.Request().Context(), c.Param("code")
+	if strings.HasPrefix(code, "r") {
+		return p.requestSubmit(c)
+	}
 	o, err := p.Node.LinkedOrder(ctx, code)
 	if err != nil {
 		return err
@@ -122,11 +128,16 @@ func (p *Pages) showOrder(c echo.Context, status int, o *storage.Order, body ord
 	}
 	body.State, body.Next = standing(o, body.Request, body.Other.Name)
 	body.Until = o.State == storage.OrderAccepted
+	secretPage(c)
+	return p.render(c, status, "pay", view{Title: "Your order", NoIndex: true, Body: body})
+}
+
+// secretPage is for a page whose address is a secret.
+func secretPage(c echo.Context) {
 	h := c.Response().Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Robots-Tag", "noindex")
-	return p.render(c, status, "pay", view{Title: "Your order", NoIndex: true, Body: body})
 }
 
 // standing says how an order stands to whoever placed it, and what comes next. Of a request she is the one who brings.
