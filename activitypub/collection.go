@@ -46,6 +46,8 @@ func (n *Node) routes() *http.ServeMux {
 	mux.HandleFunc("GET /ledger/results/{hash}/{part}", n.document(n.getResult))
 	mux.HandleFunc("GET /ledger/events/{id}", n.document(n.getEvent))
 	mux.HandleFunc("GET /ledger/events/{id}/receipt", n.getEventReceipt)
+	mux.HandleFunc("GET /ledger/accounts", n.document(n.getAccount))
+	mux.HandleFunc("GET /ledger/statement", n.document(n.getStatement))
 	mux.HandleFunc("GET /currencies/{code}", n.document(n.getCurrency))
 	mux.HandleFunc("GET /currencies/{code}/{path...}", n.getLog)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { n.fail(w, r, storage.ErrNotFound) })

@@ -311,6 +311,9 @@ func (n *Node) eventAt(r *http.Request, by *reader) (*storage.Payment, *storage.
 
 // getEvent answers the parties of a payment with its EconomicEvent, which never changes.
 func (n *Node) getEvent(r *http.Request, by *reader) ([]byte, error) {
+	if id, err := ledger.ParseID(r.PathValue("id")); err == nil {
+		return n.getMovement(r, by, id)
+	}
 	p, c, err := n.eventAt(r, by)
 	if err != nil {
 		return nil, err

@@ -70,6 +70,26 @@ type Journal struct {
 	From, To Instant // of a statement: what was asked for; 0: without end
 }
 
+// Between keeps of a whole statement what moved at or after from and before to; 0: without end.
+func (j *Journal) Between(from, to Instant) {
+	var kept []Movement
+	for _, m := range j.Movements {
+		change := m.Amount
+		if m.Debit == j.Of {
+			change = -change
+		}
+		switch {
+		case from != 0 && m.At < from:
+			j.Opening += change
+		case to != 0 && m.At >= to:
+			j.Closing -= change
+		default:
+			kept = append(kept, m)
+		}
+	}
+	j.Movements, j.From, j.To = kept, from, to
+}
+
 // Formats are the words for what Write writes.
 var Formats = []string{"text", "csv", "jsonl", "hledger", "beancount"}
 

@@ -124,6 +124,11 @@ func (db *DB) currencyByID(ctx context.Context, id ID) (*Currency, error) {
 	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE id = ?", id).Row())
 }
 
+// CurrencyByUID finds a currency by the ledger's id of it, or ErrNotFound.
+func (db *DB) CurrencyByUID(ctx context.Context, uid ledger.ID) (*Currency, error) {
+	return db.currencyByUID(ctx, uid)
+}
+
 func (db *DB) currencyByUID(ctx context.Context, uid ledger.ID) (*Currency, error) {
 	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE uid = ?", uid[:]).Row())
 }
@@ -185,6 +190,16 @@ func (db *DB) Accounts(ctx context.Context, c *Currency) ([]ledger.Account, erro
 // Statement is what moved on an account at or after from and before to (zero: without end), oldest first, with the balance running from
 // line to line. It walks back from the account's last movement, at most limit of them (0: all); more says that there were older ones in the time asked for.
 func (db *DB) Statement(ctx context.Context, account ledger.ID, from, to time.Time, limit int) (s ledger.Statement, more bool, err error) {
+	return db.statement(ctx, account, -1, from, to, limit)
+}
+
+// StatementAfter is what moved on an account after an entry, oldest first; -1: from the beginning.
+func (db *DB) StatementAfter(ctx context.Context, account ledger.ID, after int64) (ledger.Statement, error) {
+	s, _, err := db.statement(ctx, account, after, time.Time{}, time.Time{}, 0)
+	return s, err
+}
+
+func (db *DB) statement(ctx context.Context, account ledger.ID, after int64, from, to time.Time, limit int) (s ledger.Statement, more bool, err error) {
 	if limit <= 0 {
 		limit = 1 << 30
 	}
@@ -208,7 +223,7 @@ func (db *DB) Statement(ctx context.Context, account ledger.ID, from, to time.Ti
 			switch {
 			case !to.IsZero() && !at.Before(to):
 				return nil
-			case !from.IsZero() && at.Before(from):
+			case !from.IsZero() && at.Before(from) || int64(l.Seq) <= after:
 				if first {
 					s.Closing, first = l.Balance, false
 				}

@@ -14,6 +14,7 @@ type accountCmd struct {
 	Open      accountOpenCmd      `cmd:"" help:"Open accounts in a currency."`
 	Invite    accountInviteCmd    `cmd:"" help:"Give somebody an account, as a member."`
 	Rebind    accountRebindCmd    `cmd:"" help:"Give an account to another owner, by a decision."`
+	Show      accountShowCmd      `cmd:"" help:"Show one account, wherever its book is kept."`
 	List      accountListCmd      `cmd:"" help:"List the accounts of a currency, with their balances."`
 	Statement accountStatementCmd `cmd:"" help:"What moved on an account."`
 }
@@ -131,6 +132,68 @@ func (cmd accountRebindCmd) Run(c *app) error {
 	})
 }
 
+type accountShowCmd struct {
+	Name     string `arg:"" help:"Whose: a person or co-op of this node; in a currency of this node anybody."`
+	Currency string `required:"" placeholder:"CODE" help:"In which currency: its code, or the address of one of another node."`
+	JSON     bool   `help:"Print JSON."`
+}
+
+func (accountShowCmd) Help() string {
+	return "Example: planet account show bakery --currency https://coop.example/currencies/grn"
+}
+
+func (cmd accountShowCmd) Run(c *app) error {
+	return c.withNode(func(n *activitypub.Node) error {
+		m, err := n.Money(c.ctx, cmd.Currency)
+		if err != nil {
+			return err
+		}
+		owner, err := c.owner(n, cmd.Name)
+		if err != nil {
+			return err
+		}
+		e := struct {
+			Owner     storage.IRI `json:"owner"`
+			Currency  string      `json:"currency_iri"`
+			Balance   string      `json:"balance"`
+			Spendable *string     `json:"spendable"`
+		}{Owner: owner.IRI, Currency: m.Book.IRI}
+		balance, spendable := int64(0), (*int64)(nil)
+		if m.Here != nil {
+			a, err := n.DB.Account(c.ctx, m.Here, owner.IRI)
+			if err != nil {
+				return fmt.Errorf("%s has no account in %s", owner.Username, m.Name())
+			}
+			balance = a.Balance()
+			if s, bounded := a.Spendable(); bounded {
+				spendable = &s
+			}
+		} else {
+			if !owner.Local() {
+				return fmt.Errorf("the account of %s in %s is hers and her node's to see", owner.Handle(n.Host), m.Name())
+			}
+			a, err := n.AskAccount(c.ctx, activitypub.By{Actor: owner}, m)
+			if err != nil {
+				return err
+			}
+			balance, spendable = a.Balance, a.Spendable
+		}
+		e.Balance = *decimal(m.Book, balance)
+		can := activitypub.Unlimited
+		if spendable != nil {
+			e.Spendable, can = decimal(m.Book, *spendable), m.Book.Format(*spendable)
+		}
+		if cmd.JSON {
+			return c.json(e)
+		}
+		t := c.table("account", owner.Handle(n.Host))
+		t.row("currency", m.Name())
+		t.row("balance", m.Book.Format(balance))
+		t.row("spendable", can)
+		return t.flush()
+	})
+}
+
 // accountEntry is an account as --json prints one. Amounts are decimals with a point.
 type accountEntry struct {
 	ID        ledger.ID `json:"-"`
@@ -205,7 +268,7 @@ func flagsOf(f ledger.Flags) []string {
 
 type accountStatementCmd struct {
 	Name     string `arg:"" help:"Whose account."`
-	Currency string `required:"" placeholder:"CODE" help:"In which currency."`
+	Currency string `required:"" placeholder:"CODE" help:"In which currency: its code, or the address of one of another node."`
 	From     string `placeholder:"DAY" help:"From this day on, such as 2026-11-01 (UTC)."`
 	To       string `placeholder:"DAY" help:"Until the end of this day."`
 	Format   string `default:"text" enum:"text,csv,hledger,beancount,jsonl" help:"text, csv, hledger, beancount or jsonl."`
@@ -221,6 +284,13 @@ func (cmd accountStatementCmd) Run(c *app) error {
 		return err
 	}
 	return c.withNode(func(n *activitypub.Node) error {
+		if strings.Contains(cmd.Currency, "://") {
+			if m, err := n.Money(c.ctx, cmd.Currency); err != nil {
+				return err
+			} else if m.Here == nil {
+				return cmd.elsewhere(c, n, m, from, to)
+			}
+		}
 		cur, _, err := c.currency(n, cmd.Currency)
 		if err != nil {
 			return err
@@ -244,6 +314,23 @@ func (cmd accountStatementCmd) Run(c *app) error {
 		j.From, j.To = instant(from), instant(to)
 		return j.Write(c.stdout, cmd.Format)
 	})
+}
+
+// elsewhere writes the statement of an account in the book of another node, which it is asked for.
+func (cmd accountStatementCmd) elsewhere(c *app, n *activitypub.Node, m *activitypub.Money, from, to time.Time) error {
+	owner, err := c.actor(n.DB, cmd.Name)
+	if err != nil {
+		return err
+	}
+	j, err := n.AskStatement(c.ctx, activitypub.By{Actor: owner}, m)
+	if err != nil {
+		return err
+	}
+	for i, h := range j.Holders {
+		j.Holders[i].Name = c.nameOf(n.DB, storage.IRI(h.Ref))
+	}
+	j.Between(instant(from), instant(to))
+	return j.Write(c.stdout, cmd.Format)
 }
 
 // days reads the first and the last day of a statement; the end is the beginning of the day after.
