@@ -3,6 +3,7 @@ package activitypub_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,5 +160,54 @@ func TestPAY301WhoIsBlockedOrSuspendedPaysNothing(t *testing.T) {
 	_, err = e.mint.SetDomainRule(ctx, nil, "far.example", storage.RuleBlock, "")
 	e.must(err)
 	want("her server is blocked", 403, "")
+	e.audit()
+}
+
+// A server that is blocked holds a balance in the book: its account stays as it is, and nothing is promised to it any more; what was owed can still be settled.
+func TestF46ABlockedServersMemberKeepsHerBalance(t *testing.T) {
+	e := newEconomy(t, constellations["payer elsewhere"])
+	ctx := t.Context()
+	first := e.pay(e.order("9.00"))
+	e.rest()
+	at := func() int64 {
+		a, err := e.mint.DB.Account(ctx, e.currency, e.bo.Actor.IRI)
+		e.must(err)
+		return a.Balance()
+	}
+	_, err := e.mint.SetDomainRule(ctx, nil, "oak.example", storage.RuleBlock, "spam")
+	e.must(err)
+	said := func() (n int) {
+		for _, row := range e.here.State()["activities"] {
+			if strings.Contains(row, "rye.example/ledger") {
+				n++
+			}
+		}
+		return n
+	}
+	before := said()
+	p := e.pay(e.order("1.00"))
+	e.rest()
+	if q := e.at(e.mint, p); q != nil || at() != -900 {
+		t.Errorf("the blocked server's payment is %+v, and the account at %d", q, at())
+	}
+	// Whoever was paid may give it back: that is no new debt of anybody's. The blocked server hears nothing of it.
+	q := e.at(e.there, first)
+	back, err := e.there.RefundPayment(ctx, e.bakery, q.ID, "4.00", "", "")
+	e.must(err)
+	e.rest()
+	if now := e.at(e.there, back); now.State != storage.PaymentCommitted || at() != -500 {
+		t.Errorf("the refund is %s (%s), and the account at %d", now.State, now.Words, at())
+	}
+	if got := said() - before; got != 1 { // her own Offer, which the ledger did not take
+		t.Errorf("%d activities about the ledger are new at the blocked server", got)
+	}
+	e.audit()
+	// Once it is welcome again, all is as before.
+	e.must(e.mint.RemoveDomainRule(ctx, nil, "oak.example"))
+	p = e.pay(e.order("1.00"))
+	e.rest()
+	if q := e.at(e.mint, p); q == nil || q.State != storage.PaymentCommitted || at() != -600 {
+		t.Errorf("afterwards it is %+v, and the account at %d", q, at())
+	}
 	e.audit()
 }

@@ -389,19 +389,19 @@ func TestDuesAreSaidInACurrencyOfTheCoop(t *testing.T) {
 		b.must(err)
 		return s
 	}
-	b.must(b.SetDues(ctx, b.coop, b.fresh(), "5", "month"))
+	b.must(b.SetDues(ctx, b.coop, b.fresh(), "5", "month", false))
 	if got := dues(); got != "5.00 GRN every month" {
 		t.Errorf("got %q", got)
 	}
-	wantInvalid(t, b.SetDues(ctx, b.coop, b.fresh(), "0", "month"), "amount")
-	wantInvalid(t, b.SetDues(ctx, b.coop, b.fresh(), "5", "day"), "every")
-	wantInvalid(t, b.SetDues(ctx, mill, b.fresh(), "5", "month"), "currency")
-	wantProblem(t, b.SetDues(ctx, b.in(storage.RoleCashier), b.fresh(), "5", "month"), "role")
-	b.must(b.SetDues(ctx, b.in(storage.RoleTreasurer), b.fresh(), "7.50", "once"))
+	wantInvalid(t, b.SetDues(ctx, b.coop, b.fresh(), "0", "month", false), "amount")
+	wantInvalid(t, b.SetDues(ctx, b.coop, b.fresh(), "5", "day", false), "every")
+	wantInvalid(t, b.SetDues(ctx, mill, b.fresh(), "5", "month", false), "currency")
+	wantProblem(t, b.SetDues(ctx, b.in(storage.RoleCashier), b.fresh(), "5", "month", false), "role")
+	b.must(b.SetDues(ctx, b.in(storage.RoleTreasurer), b.fresh(), "7.50", "once", false))
 	if got := dues(); got != "7.50 GRN once" {
 		t.Errorf("got %q", got)
 	}
-	b.must(b.SetDues(ctx, b.coop, nil, "", ""))
+	b.must(b.SetDues(ctx, b.coop, nil, "", "", false))
 	if got := dues(); got != "" {
 		t.Errorf("got %q", got)
 	}

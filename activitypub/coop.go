@@ -401,8 +401,9 @@ func (n *Node) RoleLimitsOf(ctx context.Context, by By, coop *storage.Actor) ([]
 // How often dues are due.
 var duesEvery = []string{"once", "month", "quarter", "year"}
 
-// SetDues says what the members of the co-op by.Actor pay it, as typed, in a currency of its own; nil takes the dues away. Whoever joins sees them.
-func (n *Node) SetDues(ctx context.Context, by By, c *storage.Currency, typed, every string) error {
+// SetDues says what the members of the co-op by.Actor pay it, as typed, in a currency of its own; nil takes the dues away. Whoever joins sees them, and
+// with first is asked for them at once, by a request for payment.
+func (n *Node) SetDues(ctx context.Context, by By, c *storage.Currency, typed, every string, first bool) error {
 	var v ledger.Amount
 	if c != nil {
 		var err error
@@ -423,9 +424,9 @@ func (n *Node) SetDues(ctx context.Context, by By, c *storage.Currency, typed, e
 		if err != nil {
 			return err
 		}
-		coop.Dues, coop.DuesCurrency, coop.DuesEvery = 0, 0, ""
+		coop.Dues, coop.DuesCurrency, coop.DuesEvery, coop.DuesFirst = 0, 0, "", false
 		if c != nil {
-			coop.Dues, coop.DuesCurrency, coop.DuesEvery = v, c.ID, every
+			coop.Dues, coop.DuesCurrency, coop.DuesEvery, coop.DuesFirst = v, c.ID, every, first
 		}
 		after, err := n.Dues(ctx, tx, coop)
 		if err != nil {
@@ -451,5 +452,26 @@ func (n *Node) Dues(ctx context.Context, db *storage.DB, coop *storage.Coop) (st
 	if coop.DuesEvery == "once" {
 		when = "once"
 	}
+	if coop.DuesFirst {
+		when += ", first when they join"
+	}
 	return fmt.Sprintf("%s %s %s", c.Book.Format(int64(coop.Dues)), c.Book.Code, when), nil
+}
+
+// askForDues asks whoever has joined for her first dues, where the co-op wants that.
+func (n *Node) askForDues(ctx context.Context, tx *storage.DB, coop, own *storage.Actor) error {
+	rules, err := tx.Coop(ctx, coop.ID)
+	if err != nil || rules.DuesCurrency == 0 || !rules.DuesFirst {
+		return err
+	}
+	c, err := tx.CurrencyByID(ctx, rules.DuesCurrency)
+	if err != nil {
+		return err
+	}
+	_, err = n.requestPayment(ctx, tx, By{Actor: coop}, NewRequest{Currency: MoneyHere(c), Of: own, Amount: ledger.FormatAmount(int64(rules.Dues), c.Book.Scale), Memo: "Dues, for the first time"})
+	if full := (*Problem)(nil); errors.As(err, &full) { // she is a member all the same
+		n.Log.Warn("first dues", "coop", coop.Username, "err", err)
+		err = nil
+	}
+	return err
 }

@@ -128,6 +128,9 @@ func (n *Node) admit(ctx context.Context, tx *storage.DB, by By, coop *storage.A
 	if err != nil {
 		return err
 	}
+	if err := n.askForDues(ctx, tx, coop, own); err != nil {
+		return err
+	}
 	return n.askToAccept(ctx, tx, coop, u) // there may be a newer version than she read
 }
 

@@ -24,6 +24,7 @@ type Coop struct {
 	Dues         ledger.Amount // 0: none
 	DuesCurrency ID
 	DuesEvery    string // once, month, quarter or year; "" for none
+	DuesFirst    bool   // whoever joins is asked for them at once
 	AuditSeq     int64  // of the last entry of its audit log; 0: none yet
 	AuditHash    string // of that entry
 }
@@ -75,7 +76,7 @@ func (db *DB) LockCoop(ctx context.Context, actor ID) (*Coop, error) {
 // UpdateCoop stores what a co-op has decided. Its audit log is AppendAudit's.
 func (db *DB) UpdateCoop(ctx context.Context, c *Coop) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		return translate(tx.q(ctx).Model(&Coop{}).Where("actor_id = ?", c.ActorID).Select("joining", "approvals", "dues", "dues_currency", "dues_every").Updates(c).Error)
+		return translate(tx.q(ctx).Model(&Coop{}).Where("actor_id = ?", c.ActorID).Select("joining", "approvals", "dues", "dues_currency", "dues_every", "dues_first").Updates(c).Error)
 	})
 }
 

@@ -421,11 +421,12 @@ type duesSetCmd struct {
 	Amount   string `arg:"" help:"How much, such as 5.00."`
 	Currency string `required:"" placeholder:"CODE" help:"In which currency of the co-op."`
 	Every    string `default:"month" enum:"once,month,quarter,year" help:"once, or every month, quarter or year (default: month)."`
+	First    bool   `help:"Whoever joins is asked for them at once, by a request for payment."`
 	By       string `placeholder:"USER" help:"Who does it: an admin or treasurer (default: the operator)."`
 }
 
 func (duesSetCmd) Help() string {
-	return "Whoever joins sees them. Nobody is charged by it.\n\nExample: planet coop dues set bakery 5.00 --currency GRN --every month"
+	return "Whoever joins sees them. Nobody is charged by it: with --first she is asked for them when she joins, and pays with planet pay --request.\n\nExample: planet coop dues set bakery 5.00 --currency GRN --every month"
 }
 
 func (cmd duesSetCmd) Run(c *app) error {
@@ -434,7 +435,7 @@ func (cmd duesSetCmd) Run(c *app) error {
 		if err != nil {
 			return err
 		}
-		if err := n.SetDues(c.ctx, by, cur, cmd.Amount, cmd.Every); err != nil {
+		if err := n.SetDues(c.ctx, by, cur, cmd.Amount, cmd.Every, cmd.First); err != nil {
 			return err
 		}
 		s, err := c.coopSettings(n, by.Actor)
@@ -454,7 +455,7 @@ func (duesNoneCmd) Help() string { return "Example: planet coop dues none bakery
 
 func (cmd duesNoneCmd) Run(c *app) error {
 	return c.byWhom(cmd.Coop, cmd.By, func(n *activitypub.Node, by activitypub.By) error {
-		if err := n.SetDues(c.ctx, by, nil, "", ""); err != nil {
+		if err := n.SetDues(c.ctx, by, nil, "", "", false); err != nil {
 			return err
 		}
 		c.say("members of %s pay no dues", by.Actor.Username)

@@ -15,7 +15,7 @@ import (
 const lastCase = 75
 
 // otherParts are what a row may say in place of a test.
-var otherParts = []string{"part: payments between nodes", "later"}
+var otherParts = []string{"later"}
 
 // TestEveryCaseOfTheLedgerHasATest holds the table of what can go wrong with money (docs/ledger.md) to the tests: each row names one that is there, or
 // the part of the work that brings it.

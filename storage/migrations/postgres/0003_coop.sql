@@ -8,10 +8,11 @@ CREATE TABLE coops (
   dues          BIGINT NOT NULL CHECK (dues >= 0), -- 0: none
   dues_currency BIGINT NOT NULL, -- currency; 0: none
   dues_every    TEXT NOT NULL, -- once, month, quarter or year; '' for none
+  dues_first    BOOLEAN NOT NULL, -- whoever joins is asked for them at once
   audit_seq     BIGINT NOT NULL, -- of the last entry; 0: none yet
   audit_hash    TEXT NOT NULL
 );
-INSERT INTO coops SELECT id, 'approval', 1, 0, 0, '', 0, '' FROM actors WHERE type = 'Organization' AND domain = '';
+INSERT INTO coops SELECT id, 'approval', 1, 0, 0, '', FALSE, 0, '' FROM actors WHERE type = 'Organization' AND domain = '';
 
 -- What a co-op asks of its members. A version is never changed.
 CREATE TABLE agreements (
