@@ -222,19 +222,37 @@ func signedAmount(o object, key string, scale uint8) (int64, error) {
 	return int64(v), err
 }
 
+// StatementAbroad is a statement of a book elsewhere: for people and programs that count, and the events as its ledger tells them.
+type StatementAbroad struct {
+	ledger.Journal
+	Events []map[string]any // of the movements, one each
+}
+
+// Between keeps what moved at or after from and before to; 0: without end.
+func (s *StatementAbroad) Between(from, to ledger.Instant) {
+	var kept []map[string]any
+	for i, m := range s.Movements {
+		if (from == 0 || m.At >= from) && (to == 0 || m.At < to) {
+			kept = append(kept, s.Events[i])
+		}
+	}
+	s.Events = kept
+	s.Journal.Between(from, to)
+}
+
 // maxStatementPages bounds what is fetched of one statement: a hundred thousand movements.
 const maxStatementPages = 1000
 
 // AskStatement fetches what moved on the account of by.Actor in a book elsewhere, oldest first, and the balance that its ledger tells: what moved has to come to that.
 // The movements have the event's place in the statement as their seq, and ids of their own.
-func (n *Node) AskStatement(ctx context.Context, by By, m *Money) (*ledger.Journal, error) {
+func (n *Node) AskStatement(ctx context.Context, by By, m *Money) (*StatementAbroad, error) {
 	told, err := n.AskAccount(ctx, by, m)
 	if err != nil {
 		return nil, err
 	}
 	account := func(owner storage.IRI) ledger.ID { return ledger.NewID("account", m.Book.IRI, string(owner)) }
 	own := by.Actor.IRI
-	j := &ledger.Journal{Currency: m.Book, Of: account(own), Holders: []ledger.Holder{{ID: account(own), Ref: string(own)}}}
+	j := &StatementAbroad{Journal: ledger.Journal{Currency: m.Book, Of: account(own), Holders: []ledger.Holder{{ID: account(own), Ref: string(own)}}}}
 	seen := map[storage.IRI]bool{own: true}
 	events := map[storage.IRI]bool{}
 	address := string(m.Keeper) + "/statement?" + url.Values{"account": {string(own)}, "currency": {m.Book.IRI}}.Encode()
@@ -276,6 +294,11 @@ func (n *Node) AskStatement(ctx context.Context, by By, m *Money) (*ledger.Journ
 				j.Holders = append(j.Holders, ledger.Holder{ID: account(other), Ref: string(other)})
 			}
 			j.Movements = append(j.Movements, v)
+			told := map[string]any{}
+			for key, raw := range event {
+				told[key] = raw
+			}
+			j.Events = append(j.Events, told)
 		}
 		next := page.str("next")
 		if next == "" {

@@ -2,9 +2,11 @@ package activitypub
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
+	"planet/ledger"
 	"planet/storage"
 )
 
@@ -27,23 +29,24 @@ var contextExport = func() []any {
 // exportPage is how many rows are read at a time.
 const exportPage = 200
 
-// ExportValueFlows writes what a co-op has offered and asked for, what was ordered of it and by it, what was delivered, and what its people worked, as one
+// ExportValueFlows writes what a co-op has offered and asked for, what was ordered of it and by it, what was delivered, what it paid and was paid, and what its people worked, as one
 // JSON-LD document of ValueFlows 1.0 (https://www.valueflo.ws). It is for those whose role lets them take records out, and the audit log says that they did.
 func (n *Node) ExportValueFlows(ctx context.Context, by By, w io.Writer) error {
-	if err := n.Exported(ctx, by, "offers, orders, deliveries and contributions, as ValueFlows"); err != nil {
+	if err := n.Exported(ctx, by, "offers, orders, deliveries, payments and contributions, as ValueFlows"); err != nil {
 		return err
 	}
 	e := &export{n: n, coop: by.Actor, w: w, actors: map[storage.ID]*storage.Actor{by.Actor.ID: by.Actor}, offers: map[storage.ID]*storage.Offer{}}
-	head, err := marshal(contextExport)
-	if err != nil {
+	if err := e.begin(); err != nil {
 		return err
 	}
-	e.text(`{"@context":` + string(head) + `,"@graph":[`)
 	e.node(map[string]any{"id": by.Actor.IRI, "type": by.Actor.Type, "name": by.Actor.Name, "url": by.Actor.URL})
 	if err := e.writeOffers(ctx); err != nil {
 		return err
 	}
 	if err := e.writeOrders(ctx); err != nil {
+		return err
+	}
+	if err := e.writePayments(ctx); err != nil {
 		return err
 	}
 	hours, err := n.ContributionsToWire(ctx, by, by.Actor, storage.ContributionFilter{})
@@ -52,6 +55,36 @@ func (n *Node) ExportValueFlows(ctx context.Context, by By, w io.Writer) error {
 	}
 	for _, h := range hours {
 		e.node(h)
+	}
+	e.text("\n]}\n")
+	return e.err
+}
+
+// WriteEvents writes the movements of a journal of a book of this node as EconomicEvents, in one JSON-LD document.
+func (n *Node) WriteEvents(ctx context.Context, c *storage.Currency, j *ledger.Journal, w io.Writer) error {
+	e := &export{n: n, w: w}
+	if err := e.begin(); err != nil {
+		return err
+	}
+	for _, m := range j.Movements {
+		event, err := n.movementToWire(ctx, c, m.Transfer, m.At)
+		if err != nil {
+			return err
+		}
+		e.node(event)
+	}
+	e.text("\n]}\n")
+	return e.err
+}
+
+// WriteEventsAbroad writes events that a ledger elsewhere told as one JSON-LD document.
+func (n *Node) WriteEventsAbroad(events []map[string]any, w io.Writer) error {
+	e := &export{n: n, w: w}
+	if err := e.begin(); err != nil {
+		return err
+	}
+	for _, event := range events {
+		e.node(event)
 	}
 	e.text("\n]}\n")
 	return e.err
@@ -66,6 +99,12 @@ type export struct {
 	err    error
 	actors map[storage.ID]*storage.Actor
 	offers map[storage.ID]*storage.Offer
+}
+
+func (e *export) begin() error {
+	head, err := marshal(contextExport)
+	e.text(`{"@context":` + string(head) + `,"@graph":[`)
+	return err
 }
 
 func (e *export) text(s string) {
@@ -123,6 +162,36 @@ func (e *export) writeOrders(ctx context.Context) error {
 		e.node(doc)
 		return e.delivery(ctx, o, f, p)
 	})
+}
+
+// writePayments writes the EconomicEvent of each payment that the co-op made or got, newest first, wherever its book is kept.
+func (e *export) writePayments(ctx context.Context) error {
+	books := map[storage.IRI]*Money{}
+	for before := storage.ID(0); ; {
+		ps, err := e.n.DB.Payments(ctx, e.coop.IRI, before, exportPage)
+		if err != nil || len(ps) == 0 {
+			return errors.Join(err, e.err)
+		}
+		for i := range ps {
+			p := &ps[i]
+			before = p.ID
+			if p.State != storage.PaymentCommitted || p.Event == "" {
+				continue
+			}
+			m := books[p.Currency]
+			if m == nil {
+				if m, err = e.n.moneyOf(ctx, e.n.DB, p); err != nil {
+					return err
+				}
+				books[p.Currency] = m
+			}
+			corrects, err := e.n.corrected(ctx, e.n.DB, p)
+			if err != nil {
+				return err
+			}
+			e.node(eventToWire(p, m.Book, corrects))
+		}
+	}
 }
 
 // delivery writes the EconomicEvent of an order that was delivered.

@@ -91,7 +91,7 @@ func (j *Journal) Between(from, to Instant) {
 }
 
 // Formats are the words for what Write writes.
-var Formats = []string{"text", "csv", "jsonl", "hledger", "beancount"}
+var Formats = []string{"text", "csv", "jsonl", "hledger", "beancount", "ofx"}
 
 // Write writes the journal in one of Formats. Names and words of people stay text in each of them: nothing in them can end a line, a string or a field.
 func (j *Journal) Write(w io.Writer, format string) error {
@@ -108,6 +108,8 @@ func (j *Journal) Write(w io.Writer, format string) error {
 		j.hledger(b)
 	case "beancount":
 		j.beancount(b)
+	case "ofx":
+		err = j.ofx(b)
 	default:
 		return fmt.Errorf("format %q: want one of %s", format, strings.Join(Formats, ", "))
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -271,7 +273,7 @@ type accountStatementCmd struct {
 	Currency string `required:"" placeholder:"CODE" help:"In which currency: its code, or the address of one of another node."`
 	From     string `placeholder:"DAY" help:"From this day on, such as 2026-11-01 (UTC)."`
 	To       string `placeholder:"DAY" help:"Until the end of this day."`
-	Format   string `default:"text" enum:"text,csv,hledger,beancount,jsonl" help:"text, csv, hledger, beancount or jsonl."`
+	Format   string `default:"text" enum:"text,csv,hledger,beancount,jsonl,ofx,valueflows" help:"text, csv, hledger, beancount, jsonl, ofx or valueflows."`
 }
 
 func (accountStatementCmd) Help() string {
@@ -312,6 +314,10 @@ func (cmd accountStatementCmd) Run(c *app) error {
 			return err
 		}
 		j.From, j.To = instant(from), instant(to)
+		if cmd.Format == "valueflows" {
+			out := bufio.NewWriter(c.stdout)
+			return errors.Join(n.WriteEvents(c.ctx, cur, j, out), out.Flush())
+		}
 		return j.Write(c.stdout, cmd.Format)
 	})
 }
@@ -330,6 +336,9 @@ func (cmd accountStatementCmd) elsewhere(c *app, n *activitypub.Node, m *activit
 		j.Holders[i].Name = c.nameOf(n.DB, storage.IRI(h.Ref))
 	}
 	j.Between(instant(from), instant(to))
+	if cmd.Format == "valueflows" {
+		return n.WriteEventsAbroad(j.Events, c.stdout)
+	}
 	return j.Write(c.stdout, cmd.Format)
 }
 

@@ -470,7 +470,7 @@ type coopExportCmd struct {
 }
 
 func (coopExportCmd) Help() string {
-	return "It prints offers, orders, deliveries and hours as ValueFlows 1.0. The audit log says that it was done.\n\nExample: planet coop export bakery > bakery.jsonld"
+	return "It prints offers, orders, deliveries, payments and hours as ValueFlows 1.0. The audit log says that it was done.\n\nExample: planet coop export bakery > bakery.jsonld"
 }
 
 func (cmd coopExportCmd) Run(c *app) error {

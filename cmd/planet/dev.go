@@ -163,7 +163,11 @@ func settle(ctx context.Context, rye, oak *devNode) error {
 	if err := rye.trade(ctx); err != nil {
 		return err
 	}
-	if err := order(ctx, rye, oak); err != nil {
+	placed, err := order(ctx, rye, oak)
+	if err != nil {
+		return err
+	}
+	if err := pay(ctx, rye, oak, placed); err != nil {
 		return err
 	}
 	_, err = oak.publish(ctx, oak.owner, "The mill is open to visitors on Saturday.", "")
@@ -196,19 +200,19 @@ func (n *devNode) trade(ctx context.Context) error {
 }
 
 // order lets the first co-op offer loaves for its currency; the other one finds them in its market and orders two, which the first one accepts.
-func order(ctx context.Context, rye, oak *devNode) error {
+func order(ctx context.Context, rye, oak *devNode) (*storage.Order, error) {
 	bakery, err := rye.db.LocalActor(ctx, rye.coop)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	mill, err := oak.db.LocalActor(ctx, oak.coop)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = rye.node.PublishOffer(ctx, activitypub.By{Actor: bakery}, activitypub.OfferDraft{Title: "Rye loaf", Text: "Baked on Fridays, with flour from Oak Mill.", Language: "en",
 		Price: "3.00", Currency: devCurrency, Quantity: "20", Place: rye.place, Tags: []string{"bread"}})
 	if err != nil {
-		return fmt.Errorf("%s offers: %w", rye.coop, err)
+		return nil, fmt.Errorf("%s offers: %w", rye.coop, err)
 	}
 	var seen *storage.Offer
 	err = oak.await(ctx, "the bakery's offer", func() (bool, error) {
@@ -219,11 +223,11 @@ func order(ctx context.Context, rye, oak *devNode) error {
 		return seen != nil, err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	placed, err := oak.node.PlaceOrder(ctx, activitypub.By{Actor: mill}, activitypub.OrderDraft{Offer: seen, Quantity: "2", Note: "for the visitors on Saturday"})
 	if err != nil {
-		return fmt.Errorf("%s orders: %w", oak.coop, err)
+		return nil, fmt.Errorf("%s orders: %w", oak.coop, err)
 	}
 	var here *storage.Order
 	err = rye.await(ctx, "the mill's order", func() (bool, error) {
@@ -234,14 +238,70 @@ func order(ctx context.Context, rye, oak *devNode) error {
 		return err == nil, err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := rye.node.MoveOrder(ctx, activitypub.By{Actor: bakery}, here.ID, "accept", ""); err != nil {
-		return fmt.Errorf("%s accepts: %w", rye.coop, err)
+		return nil, fmt.Errorf("%s accepts: %w", rye.coop, err)
 	}
-	return oak.await(ctx, "the bakery's answer", func() (bool, error) {
+	err = oak.await(ctx, "the bakery's answer", func() (bool, error) {
 		now, err := oak.db.OrderByID(ctx, placed.ID)
 		return err == nil && now.State == storage.OrderAccepted, err
+	})
+	return placed, err
+}
+
+// pay lets the mill get an account in the bakery's currency and pay its order with it, keep the receipt, and be given half of it back.
+func pay(ctx context.Context, rye, oak *devNode, order *storage.Order) error {
+	bakery, err := rye.db.LocalActor(ctx, rye.coop)
+	if err != nil {
+		return err
+	}
+	mill, err := oak.db.LocalActor(ctx, oak.coop)
+	if err != nil {
+		return err
+	}
+	c, err := rye.node.Currency(ctx, devCurrency)
+	if err != nil {
+		return err
+	}
+	member, err := rye.node.Resolve(ctx, string(mill.IRI))
+	if err != nil {
+		return err
+	}
+	if _, err := rye.node.OpenAccount(ctx, activitypub.By{Actor: bakery}, c, member); err != nil {
+		return err
+	}
+	m, err := oak.node.Money(ctx, c.Book.IRI)
+	if err != nil {
+		return err
+	}
+	to, err := oak.node.Resolve(ctx, string(bakery.IRI))
+	if err != nil {
+		return err
+	}
+	p, err := oak.node.Pay(ctx, activitypub.By{Actor: mill}, activitypub.PayOrder{Currency: m, To: to, Amount: "6.00", Memo: "two rye loaves for the visitors", Order: order})
+	if err != nil {
+		return fmt.Errorf("%s pays: %w", oak.coop, err)
+	}
+	err = oak.await(ctx, "the receipt of the payment", func() (bool, error) {
+		if p, err = oak.db.PaymentByID(ctx, p.ID); err == nil && p.State == storage.PaymentRejected {
+			err = errors.New(p.Words)
+		}
+		return err == nil && p.State == storage.PaymentCommitted && p.Receipt != nil, err
+	})
+	if err != nil {
+		return err
+	}
+	here, err := rye.db.PaymentByIRI(ctx, p.IRI)
+	if err != nil {
+		return err
+	}
+	if _, err := rye.node.RefundPayment(ctx, activitypub.By{Actor: bakery}, here.ID, "3.00", "one loaf was burnt", ""); err != nil {
+		return fmt.Errorf("%s gives back: %w", rye.coop, err)
+	}
+	return oak.await(ctx, "the refund", func() (bool, error) {
+		ps, err := oak.db.Payments(ctx, mill.IRI, 0, 1)
+		return err == nil && len(ps) == 1 && ps[0].RefundOf != nil && ps[0].State == storage.PaymentCommitted, err
 	})
 }
 
@@ -339,7 +399,27 @@ func (c *app) tellTale(ctx context.Context, rye, oak *devNode) error {
 	c.say("In %s's currency, %s:", rye.coop, cur.Book.IRI)
 	for i := range paid {
 		p := &paid[i]
-		c.say("  %s paid %s to %s: %s (%s)", c.nameOf(rye.db, p.Payer), money(cur.Book, int64(p.Amount)), c.nameOf(rye.db, p.Payee), p.Memo, p.State)
+		verb := "paid"
+		if p.RefundOf != nil {
+			verb = "gave back"
+		}
+		c.say("  %s %s %s to %s: %s (%s)", c.nameOf(rye.db, p.Payer), verb, money(cur.Book, int64(p.Amount)), c.nameOf(rye.db, p.Payee), p.Memo, p.State)
+	}
+	mill, err := oak.db.LocalActor(ctx, oak.coop)
+	if err != nil {
+		return err
+	}
+	kept, err := oak.db.Payments(ctx, mill.IRI, 0, 5)
+	if err != nil {
+		return err
+	}
+	c.say("At %s, where %s has the receipts:", oak.node.Host, oak.coop)
+	for i := range kept {
+		receipt := "no receipt yet"
+		if kept[i].Receipt != nil {
+			receipt = "with its receipt"
+		}
+		c.say("  %s of %s (%s, %s)", money(cur.Book, int64(kept[i].Amount)), c.nameOf(oak.db, kept[i].Payer), kept[i].State, receipt)
 	}
 	return c.tellOrders(ctx, rye, oak)
 }

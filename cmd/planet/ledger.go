@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/csv"
@@ -231,7 +232,7 @@ func (cmd ledgerResumeCmd) Run(c *app) error {
 
 type ledgerExportCmd struct {
 	Currency string `required:"" placeholder:"CODE" help:"Which currency."`
-	Format   string `required:"" enum:"hledger,beancount,csv,jsonl,text" help:"hledger, beancount, csv, jsonl or text."`
+	Format   string `required:"" enum:"hledger,beancount,csv,jsonl,text,valueflows" help:"hledger, beancount, csv, jsonl, text or valueflows."`
 }
 
 func (ledgerExportCmd) Help() string {
@@ -250,6 +251,10 @@ func (cmd ledgerExportCmd) Run(c *app) error {
 		}
 		if err := n.Exported(c.ctx, activitypub.By{Actor: coop}, fmt.Sprintf("the book of %s as %s", cur.Book.Code, cmd.Format)); err != nil {
 			return err
+		}
+		if cmd.Format == "valueflows" {
+			out := bufio.NewWriter(c.stdout)
+			return errors.Join(n.WriteEvents(c.ctx, cur, j, out), out.Flush())
 		}
 		return j.Write(c.stdout, cmd.Format)
 	})
