@@ -15,6 +15,7 @@ import (
 
 	"planet/activitypub"
 	"planet/activitypub/aptest"
+	"planet/ledger"
 	"planet/storage"
 )
 
@@ -62,6 +63,7 @@ type playedDocument struct {
 	pat     *aptest.Peer
 	served  map[string]any
 	offer   *storage.Offer
+	grn     *storage.Currency
 	asked   storage.IRI // what asked for the order that is talked of
 	lastIn  []byte
 	taken   int      // of what pat has received
@@ -79,6 +81,8 @@ func newDocument(t *testing.T) *playedDocument {
 	d := &playedDocument{t: t, net: net, coop: net.Node("coop.example"), pat: aptest.NewPeer("https://other.example", "pat", 3, false), served: map[string]any{}, real: map[string]string{}, doc: map[string]string{}}
 	d.baker = d.coop.Coop(d.coop.Person("nuria"), "baker")
 	d.pat.Now = net.Now
+	d.pat.Proves(8)
+	d.served["/users/pat"] = d.paid()
 	net.Serve("other.example", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if doc, ok := d.served[r.URL.Path]; ok {
 			w.Header().Set("Content-Type", "application/activity+json")
@@ -93,8 +97,9 @@ func newDocument(t *testing.T) *playedDocument {
 }
 
 var (
+	vkeys    = regexp.MustCompile(`\+[0-9a-f]{8}\+[A-Za-z0-9+/=]{40,}`) // the key of a currency, behind its name
 	comments = regexp.MustCompile(`^<!-- (do|in|again|serve|out|as above:|get|state) ?(.*?) ?-->$`)
-	numbers  = regexp.MustCompile(`[0-9a-f-]{9,}|z[1-9A-Za-z]{60,}`)              // ids, what is hidden in a link, hashes, and the value of a proof
+	numbers  = regexp.MustCompile(`[0-9a-f-]{9,}|z[1-9A-Za-z]{40,}`)              // ids, what is hidden in a link, hashes, and the value of a proof
 	inLinks  = regexp.MustCompile(`(<span class="(?:invisible|ellipsis)")>[^<]*`) // parts of an address as people see it
 	moments  = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:]{8}Z)?`)
 )
@@ -227,6 +232,8 @@ func (d *playedDocument) send(line int, raw []byte) {
 		raw, _ = json.Marshal(act)
 	}
 	switch {
+	case act["proof"] != nil:
+		raw = d.proves(act)
 	case act["type"] == "Offer":
 		d.asked = storage.IRI(str(act, "id"))
 	case act["type"] == "Create" && child(act, "object")["inReplyTo"] != nil:
@@ -236,7 +243,33 @@ func (d *playedDocument) send(line int, raw []byte) {
 		d.t.Errorf("line %d: it was answered %d %s", line, got, body)
 	}
 	d.lastIn = raw
+	if p, err := d.coop.DB.PaymentByIRI(d.t.Context(), storage.IRI(str(act, "id"))); err == nil && d.doc[p.ID.String()] == "" && act["type"] == "Offer" {
+		d.name(p.ID)
+	}
 	d.deliver()
+}
+
+// paid is the document of pat, whose server understands payments.
+func (d *playedDocument) paid() dict {
+	doc := d.pat.Document()
+	doc["generator"] = dict{"type": "Application", "implements": []any{dict{"href": "https://w3id.org/planet-coop/ns#payments-1", "name": "PLANET payments 1"}}}
+	return doc
+}
+
+// proves signs what moves money, as pat, for the time at which she says it. What was sent before stays as it was.
+func (d *playedDocument) proves(act dict) []byte {
+	if raw, _ := json.Marshal(act); bytes.Equal(raw, d.lastIn) {
+		return raw
+	}
+	delete(act, "proof")
+	now := d.net.Now().UTC()
+	if act["endTime"] != nil {
+		act["endTime"] = now.Add(15 * time.Minute).Format(time.RFC3339)
+	}
+	if event := child(act, "object"); event["due"] != nil {
+		event["due"] = now.Add(time.Hour).Format(time.RFC3339)
+	}
+	return d.pat.Proven(act)
 }
 
 // does is what people do at coop.example.
@@ -255,6 +288,27 @@ func (d *playedDocument) does(line int, what string) {
 		})
 		if err == nil {
 			d.name(d.offer.ID, d.offer.PostID)
+		}
+	case "currency": // in which pat has an account
+		if d.grn, err = d.coop.FoundCurrency(ctx, d.baker, activitypub.NewCurrency{Code: "GRN", Name: "Grain", Kind: ledger.Mutual, CreditLimit: "100"}); err == nil {
+			var pat *storage.Actor
+			if pat, err = d.coop.Resolve(ctx, d.pat.ID()); err == nil {
+				_, err = d.coop.OpenAccount(ctx, d.baker, d.grn, pat)
+			}
+		}
+	case "take":
+		_, err = d.coop.TakePayment(ctx, d.baker, d.payment(), words, "")
+	case "let-go":
+		_, err = d.coop.ReleasePayment(ctx, d.baker, d.payment(), "")
+	case "give-back":
+		_, err = d.coop.RefundPayment(ctx, d.baker, d.payment(), words, "one loaf was burnt", "")
+	case "ask":
+		var pat *storage.Actor
+		if pat, err = d.coop.Resolve(ctx, d.pat.ID()); err == nil {
+			var r *storage.PaymentRequest
+			if r, err = d.coop.RequestPayment(ctx, d.baker, activitypub.NewRequest{Currency: activitypub.MoneyHere(d.grn), Of: pat, Amount: words, Memo: "2 loaves"}); err == nil {
+				d.name(r.ID)
+			}
 		}
 	case "pause":
 		_, err = d.coop.SetOffer(ctx, d.baker, d.offer.ID, storage.OfferPaused)
@@ -297,6 +351,15 @@ func (d *playedDocument) does(line int, what string) {
 		d.t.Fatalf("line %d: %s: %v", line, what, err)
 	}
 	d.deliver()
+}
+
+// payment is the last one to which the bakery is a party.
+func (d *playedDocument) payment() storage.ID {
+	ps, err := d.coop.DB.Payments(d.t.Context(), d.baker.Actor.IRI, 0, 1)
+	if err != nil || len(ps) == 0 {
+		d.t.Fatal("there is no payment", err)
+	}
+	return ps[0].ID
 }
 
 // digits are the numbers of our ids.
@@ -355,7 +418,7 @@ func (d *playedDocument) compare(line int, want, got any) string {
 	case w["@context"] == termsBelow && w["object"] != nil && !strings.Contains(context, "vf:"):
 		act["@context"] = termsBelow // of the Note, shown with its Create
 	}
-	if w, _ := want.(dict); w["proof"] == nil && (!*update || d.proven) {
+	if w, _ := want.(dict); w["proof"] == nil && (!*update || d.proven || act["proof"] == nil) {
 		delete(act, "proof")
 	}
 	d.proven = true // one is shown, for all
@@ -364,7 +427,7 @@ func (d *playedDocument) compare(line int, want, got any) string {
 	}
 	a, b := found(want), found(got)
 	plain := func(s string) string {
-		return numbers.ReplaceAllString(moments.ReplaceAllString(inLinks.ReplaceAllString(s, "$1>"), "@"), "#")
+		return numbers.ReplaceAllString(moments.ReplaceAllString(vkeys.ReplaceAllString(inLinks.ReplaceAllString(s, "$1>"), "+#"), "@"), "#")
 	}
 	shape := func(v any) string { return mustJSON(each(v, plain)) }
 	if g, w := shape(got), shape(want); g != w {
@@ -382,7 +445,8 @@ func (d *playedDocument) compare(line int, want, got any) string {
 
 // found are the numbers of a document, in the order of its properties.
 func found(doc any) []string {
-	return numbers.FindAllString(moments.ReplaceAllString(mustJSON(each(doc, func(s string) string { return inLinks.ReplaceAllString(s, "$1>") })), "@"), -1)
+	plain := func(s string) string { return vkeys.ReplaceAllString(inLinks.ReplaceAllString(s, "$1>"), "+") }
+	return numbers.FindAllString(moments.ReplaceAllString(mustJSON(each(doc, plain)), "@"), -1)
 }
 
 // indent writes JSON for people: what fits into a line stands in one.
