@@ -163,7 +163,12 @@ func inboxNode(b *testing.B, stored int) (n *node, peer *aptest.Peer, sign func(
 		signed += posts
 		return requests
 	}
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32, MaxConnsPerHost: 32,
+	return n, peer, sign, n.poster(b)
+}
+
+// poster sends requests to a node on at most 64 connections, and says how many a second were answered with 202.
+func (n *node) poster(b *testing.B) func(connections int, requests []*http.Request) float64 {
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 64,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", n.address)
 		}}}
@@ -179,7 +184,7 @@ func inboxNode(b *testing.B, stored int) (n *node, peer *aptest.Peer, sign func(
 			b.Errorf("answered %d", res.StatusCode)
 		}
 	}
-	rate = func(connections int, requests []*http.Request) float64 {
+	return func(connections int, requests []*http.Request) float64 {
 		var next atomic.Int64
 		var wg sync.WaitGroup
 		start := time.Now()
@@ -193,7 +198,6 @@ func inboxNode(b *testing.B, stored int) (n *node, peer *aptest.Peer, sign func(
 		wg.Wait()
 		return float64(len(requests)) / time.Since(start).Seconds()
 	}
-	return n, peer, sign, rate
 }
 
 // fill stores posts of somebody elsewhere that speak to the co-op, as if they had been received.
