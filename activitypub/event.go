@@ -12,8 +12,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/gowebpki/jcs"
-
 	"planet/ledger"
 	"planet/storage"
 )
@@ -121,24 +119,15 @@ func (n *Node) readTransferOrder(act *Activity) (*transferOrder, error) {
 	if o.memo, err = cleanMemo(text); err != nil {
 		return nil, problem(http.StatusBadRequest, "content", "%v", err)
 	}
-	o.body, err = bodyOf(act.Raw)
+	doc, err := act.withoutProof()
+	o.body = sha256.Sum256(doc)
 	return o, err
 }
 
 // bodyOf is the SHA-256 of the canonical form of an activity without its proof (RFC 8785): what is signed, whoever signed it when.
 func bodyOf(raw []byte) (sum [32]byte, err error) {
-	o := parseObject(raw)
-	delete(o, "proof")
-	delete(o, "signature")
-	doc, err := marshal(o)
-	if err != nil {
-		return sum, err
-	}
-	c, err := jcs.Transform(doc)
-	if err != nil {
-		return sum, err
-	}
-	return sha256.Sum256(c), nil
+	c, err := withoutProof(parseObject(raw))
+	return sha256.Sum256(c), err
 }
 
 // resultIRI is the id of the ledger's answer to an Offer.

@@ -1,11 +1,13 @@
 package activitypub
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,35 +36,60 @@ func signProof(doc []byte, verificationMethod string, key ed25519.PrivateKey, cr
 	if err != nil {
 		return nil, err
 	}
-	hash, err := proofHash(raw, doc)
+	canonical, err := jcs.Transform(doc)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := proofHash(raw, canonical)
 	if err != nil {
 		return nil, err
 	}
 	config["proofValue"] = "z" + base58.Encode(ed25519.Sign(key, hash))
-	if o["proof"], err = marshal(config); err != nil {
+	if raw, err = marshal(config); err != nil {
 		return nil, err
 	}
-	return marshal(o)
+	doc = bytes.TrimSpace(doc)
+	name := []byte(`,"proof":`)
+	if len(o) == 0 {
+		name = name[1:]
+	}
+	return slices.Concat(doc[:len(doc)-1], name, raw, []byte("}")), nil
 }
 
 // proofHash is what is signed: SHA-256 of the canonical proof configuration, then of the canonical document (RFC 8785).
-func proofHash(config, doc []byte) ([]byte, error) {
+func proofHash(config, canonical []byte) ([]byte, error) {
 	c, err := jcs.Transform(config)
 	if err != nil {
 		return nil, err
 	}
-	d, err := jcs.Transform(doc)
+	ch, dh := sha256.Sum256(c), sha256.Sum256(canonical)
+	return append(ch[:], dh[:]...), nil
+}
+
+// withoutProof is the canonical form of an object without its proof, nor the Linked Data signature that Fedify and others add after it.
+func withoutProof(o object) ([]byte, error) {
+	o = maps.Clone(o)
+	delete(o, "proof")
+	delete(o, "signature")
+	doc, err := marshal(o)
 	if err != nil {
 		return nil, err
 	}
-	ch, dh := sha256.Sum256(c), sha256.Sum256(d)
-	return append(ch[:], dh[:]...), nil
+	return jcs.Transform(doc)
 }
 
 // verifyProof checks the integrity proof of an object as received and returns who made it. lookup finds the Ed25519 key of a
 // verification method and its controller.
-func verifyProof(raw []byte, lookup func(method string) (key ed25519.PublicKey, controller string, err error), now time.Time) (controller string, err error) {
+func verifyProof(raw []byte, lookup keyLookup, now time.Time) (controller string, err error) {
 	o := parseObject(raw)
+	return checkProof(o, func() ([]byte, error) { return withoutProof(o) }, lookup, now)
+}
+
+// keyLookup finds a key by the id that a proof gives for it, and whose it is.
+type keyLookup func(method string) (key ed25519.PublicKey, controller string, err error)
+
+// checkProof is verifyProof of an object that was read before, with its canonical form as withoutProof makes it.
+func checkProof(o object, canonical func() ([]byte, error), lookup keyLookup, now time.Time) (controller string, err error) {
 	proofs := o.list("proof")
 	if len(proofs) != 1 {
 		return "", fmt.Errorf("the object has %d proofs, want one", len(proofs))
@@ -85,20 +112,20 @@ func verifyProof(raw []byte, lookup func(method string) (key ed25519.PublicKey, 
 	if err != nil || len(sig) != ed25519.SignatureSize {
 		return "", errors.New("the proofValue is not an Ed25519 signature")
 	}
-	delete(o, "proof")
-	delete(o, "signature") // a Linked Data signature, which Fedify and others add after the proof
-	if context := p["@context"]; context != nil {
+	if context := p["@context"]; context != nil && !bytes.Equal(context, o["@context"]) {
 		if !startsWith(o["@context"], context) {
 			return "", errors.New("the object's @context does not start with the proof's")
 		}
+		o = maps.Clone(o)
 		o["@context"] = context // vc-di-eddsa §3.3.2, step 4.2
+		canonical = func() ([]byte, error) { return withoutProof(o) }
 	}
 	delete(p, "proofValue")
 	config, err := marshal(p)
 	if err != nil {
 		return "", err
 	}
-	doc, err := marshal(o)
+	doc, err := canonical()
 	if err != nil {
 		return "", err
 	}

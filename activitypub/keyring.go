@@ -163,7 +163,7 @@ func (n *Node) proofSigner(ctx context.Context, act *Activity) *storage.Actor {
 		return nil
 	}
 	var owner *storage.Actor
-	controller, err := verifyProof(act.Raw, func(method string) (ed25519.PublicKey, string, error) {
+	controller, err := checkProof(act.top, act.withoutProof, func(method string) (ed25519.PublicKey, string, error) {
 		id := storage.IRI(method)
 		if n.isOurs(id) {
 			return nil, "", problem(http.StatusUnauthorized, "proof", "a proof of our own comes from nobody else")
@@ -208,26 +208,25 @@ func (n *Node) addKeys(ctx context.Context, tx *storage.DB, a *storage.Actor, rs
 
 // signingKey is the key of one kind that an actor of this node signs with now.
 func (n *Node) signingKey(ctx context.Context, actor storage.ID, kind string) (id storage.IRI, key crypto.Signer, err error) {
-	keys, err := n.DB.KeysOf(ctx, actor)
+	id, err = n.DB.NewestKey(ctx, actor, kind)
+	if errors.Is(err, storage.ErrNotFound) {
+		return "", nil, fmt.Errorf("actor %s has no %s key: %w", actor, kind, err)
+	}
 	if err != nil {
 		return "", nil, err
 	}
-	for i := len(keys) - 1; i >= 0; i-- {
-		k := keys[i]
-		if k.Kind != kind || k.Private == "" {
-			continue
-		}
-		if s, ok := n.keys.private.GetIfPresent(k.IRI); ok {
-			return k.IRI, s, nil
-		}
-		s, err := parsePrivateKey(k.Private)
-		if err != nil {
-			return "", nil, fmt.Errorf("key %s: %w", k.IRI, err)
-		}
-		n.keys.private.Set(k.IRI, s)
-		return k.IRI, s, nil
+	if key, ok := n.keys.private.GetIfPresent(id); ok {
+		return id, key, nil
 	}
-	return "", nil, fmt.Errorf("actor %s has no %s key: %w", actor, kind, storage.ErrNotFound)
+	row, err := n.DB.KeyByIRI(ctx, id)
+	if err != nil {
+		return "", nil, err
+	}
+	if key, err = parsePrivateKey(row.Private); err != nil {
+		return "", nil, fmt.Errorf("key %s: %w", id, err)
+	}
+	n.keys.private.Set(id, key)
+	return id, key, nil
 }
 
 // edKey is the Ed25519 key with which an actor of this node signs what lasts.

@@ -75,11 +75,6 @@ func refusalWords(r ledger.Result, u ledger.Currency) string {
 	return strings.ToUpper(words[:1]) + words[1:] + "."
 }
 
-// ledgerActor is the actor that keeps the books of this node.
-func (n *Node) ledgerActor(ctx context.Context, db *storage.DB) (*storage.Actor, error) {
-	return db.ActorByIRI(ctx, storage.IRI(n.Origin+"/ledger"))
-}
-
 // receiptOf is the proof of the entry that moved a payment of a book of this node.
 func (n *Node) receiptOf(ctx context.Context, p *storage.Payment, c *storage.Currency) ([]byte, error) {
 	_, moved, err := n.DB.Transfer(ctx, p.Transfer())
@@ -96,8 +91,7 @@ func (n *Node) takePayment(ctx context.Context, act *Activity, signer *storage.A
 	if err != nil {
 		return err
 	}
-	keeper := storage.IRI(n.Origin + "/ledger")
-	if !n.isOurs(o.currency) && act.top.iri("target") != keeper && !slices.Contains(act.top.iris("to"), keeper) {
+	if !n.isOurs(o.currency) && act.top.iri("target") != n.keeper.IRI && !slices.Contains(act.top.iris("to"), n.keeper.IRI) {
 		n.count("payment.elsewhere")
 		return nil // what somebody asks of another ledger says nothing yet: that ledger tells when there is something
 	}
@@ -105,7 +99,7 @@ func (n *Node) takePayment(ctx context.Context, act *Activity, signer *storage.A
 		n.count("limited")
 		return problem(http.StatusTooManyRequests, "rate-limit", "more payments of %s than this ledger takes at once: send it again in a while", signer.IRI)
 	}
-	t := &tender{payer: signer, dated: o.dated, act: "pay", money: &Money{Book: ledger.Currency{IRI: string(o.currency)}, Keeper: keeper}}
+	t := &tender{payer: signer, dated: o.dated, act: "pay", money: &Money{Book: ledger.Currency{IRI: string(o.currency)}, Keeper: n.keeper.IRI}}
 	if t.code, t.words, err = n.consent(ctx, act, signer); err != nil {
 		return err
 	}
@@ -242,11 +236,7 @@ func (n *Node) checkClaim(ctx context.Context, t *tender) error {
 	if err := n.admits(ctx, n.DB, storage.IRI(iri)); err != nil {
 		return err
 	}
-	keeper, err := n.ledgerActor(ctx, n.DB)
-	if err != nil {
-		return err
-	}
-	raw, err := n.Client.FetchDocument(ctx, iri, n.signGetAs(keeper.ID))
+	raw, err := n.Client.FetchDocument(ctx, iri, n.signGetAs(n.keeper.ID))
 	if fe := (*FetchError)(nil); errors.As(err, &fe) && !fe.Temporary {
 		mismatch("cannot be read by the ledger")
 		return nil
@@ -318,39 +308,48 @@ func (n *Node) applyPartysWord(signer *storage.Actor, id storage.ID) preparation
 	}
 }
 
-// accountOf names the account of an owner for a payment: hers, or one that does not exist. An account that was given to somebody else is not hers any more (F37).
-func (n *Node) accountOf(ctx context.Context, c *storage.Currency, owner storage.IRI) (ledger.Account, error) {
-	a, err := n.DB.Account(ctx, c, owner)
-	if !errors.Is(err, storage.ErrNotFound) {
-		return a, err
+// standsFor is the account that a payment names for one of its sides; opened is 0 when she has none.
+type standsFor struct {
+	id     ledger.ID
+	opened ledger.Instant
+}
+
+// accountsOf names the accounts of payer and payee for a payment: theirs, or ones that do not exist. An account that was given to somebody else is not
+// hers any more (F37).
+func (n *Node) accountsOf(ctx context.Context, c *storage.Currency, owners ...storage.IRI) ([]standsFor, error) {
+	held, err := n.DB.Holdings(ctx, c, owners[0], owners[1])
+	if err != nil {
+		return nil, err
 	}
-	id := ledger.NewID("account", c.Book.IRI, string(owner))
-	switch _, err := n.DB.AccountByID(ctx, id); {
-	case err == nil:
-		id = ledger.NewID("no account", c.Book.IRI, string(owner))
-	case !errors.Is(err, storage.ErrNotFound):
-		return a, err
+	out := make([]standsFor, len(owners))
+	for i, owner := range owners {
+		if h, ok := held[owner]; ok {
+			out[i] = standsFor{h.Account, h.OpenedAt}
+			continue
+		}
+		out[i].id = ledger.NewID("account", c.Book.IRI, string(owner))
+		switch _, err := n.DB.OwnerOf(ctx, out[i].id); {
+		case err == nil:
+			out[i].id = ledger.NewID("no account", c.Book.IRI, string(owner))
+		case !errors.Is(err, storage.ErrNotFound):
+			return nil, err
+		}
 	}
-	return ledger.Account{ID: id}, nil
+	return out, nil
 }
 
 // stillOf says, within the transaction that moves the money, that an account is still its owner's: it may have been given to somebody else (F37).
 // One that does not exist is the ledger's affair.
-func stillOf(ctx context.Context, tx *storage.DB, owner storage.IRI, account ledger.ID) error {
-	a, err := tx.AccountByID(ctx, account)
-	if err == nil && a.Ref != string(owner) {
-		return problem(http.StatusForbidden, "account", "the account was given to somebody else")
+func stillOf(ctx context.Context, tx *storage.DB, owner storage.IRI, account ledger.ID) (exists bool, err error) {
+	switch now, err := tx.OwnerOf(ctx, account); {
+	case errors.Is(err, storage.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case now != owner:
+		return true, problem(http.StatusForbidden, "account", "the account was given to somebody else")
 	}
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-// holds reports whether there is an account.
-func holds(ctx context.Context, tx *storage.DB, account ledger.ID) bool {
-	_, err := tx.AccountByID(ctx, account)
-	return !errors.Is(err, storage.ErrNotFound)
+	return true, nil
 }
 
 // payeeStill is stillOf for the payee of a transfer that was made.
@@ -362,7 +361,8 @@ func payeeStill(ctx context.Context, tx *storage.DB, p *storage.Payment) error {
 	if err != nil {
 		return err
 	}
-	return stillOf(ctx, tx, p.Payee, t.Credit)
+	_, err = stillOf(ctx, tx, p.Payee, t.Credit)
+	return err
 }
 
 // refusedBefore is a reason not to ask the ledger at all; it is kept and answered as the ledger's own refusals are.
@@ -376,26 +376,19 @@ var errRepeated = errors.New("this was asked before")
 // settleHere brings a payment to a ledger of this node, with its row, the evidence, the answer and who is told: in one transaction (payments.md of the design, §6.5).
 // A refusal of somebody of this node is a *RefusedError beside the row; one from elsewhere is answered.
 func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, error) {
-	keeper, err := n.ledgerActor(ctx, n.DB)
-	if err != nil {
-		return nil, err
-	}
-	keyID, key, err := n.edKey(ctx, keeper.ID)
+	keyID, key, err := n.edKey(ctx, n.keeper.ID)
 	if err != nil {
 		return nil, err
 	}
 	if t.code != "" {
-		return n.refuse(ctx, t, keeper, &refusedBefore{t.code, t.words})
+		return n.refuse(ctx, t, &refusedBefore{t.code, t.words})
 	}
 	c, u := t.money.Here, t.money.Book
-	payer, err := n.accountOf(ctx, c, t.payer.IRI)
+	sides, err := n.accountsOf(ctx, c, t.payer.IRI, t.row.Payee)
 	if err != nil {
 		return nil, err
 	}
-	payee, err := n.accountOf(ctx, c, t.row.Payee)
-	if err != nil {
-		return nil, err
-	}
+	payer, payee := sides[0], sides[1]
 	row := t.row
 	if row.Memo != "" {
 		row.MemoSalt = make([]byte, 32)
@@ -415,19 +408,19 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		row.Code = ledger.RefundCode.String()
 		group = ledger.Group{ledger.Refund{ID: row.Transfer(), Original: t.original.Transfer(), Amount: row.Amount, Memo: memo, Auth: ledger.Digest(row.Body)}}
 	} else {
-		p := ledger.Pay{ID: row.Transfer(), Currency: u.ID, Debit: payer.ID, Credit: payee.ID, Amount: row.Amount, Memo: memo, Auth: ledger.Digest(row.Body)}
+		p := ledger.Pay{ID: row.Transfer(), Currency: u.ID, Debit: payer.id, Credit: payee.id, Amount: row.Amount, Memo: memo, Auth: ledger.Digest(row.Body)}
 		if row.Hold != 0 {
 			p.Pending, p.Timeout = true, max(row.ExpiresAt.Sub(n.Now()), ledger.MinTimeout) // the shortest one has grown shorter on its way here
 		}
 		switch u.Issuer {
 		case ledger.ID{}:
-		case payer.ID:
+		case payer.id:
 			p.Code, t.act = ledger.Issue, "issue"
-		case payee.ID:
+		case payee.id:
 			p.Code = ledger.Redeem
 		}
 		if !t.dated.IsZero() {
-			if p.EffectiveAt = ledger.Instant(t.dated.UnixNano()); p.EffectiveAt < max(payer.OpenedAt, payee.OpenedAt) {
+			if p.EffectiveAt = ledger.Instant(t.dated.UnixNano()); p.EffectiveAt < max(payer.opened, payee.opened) {
 				if t.by != nil {
 					return nil, invalid("dated", "one of the accounts was not open then")
 				}
@@ -449,12 +442,12 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		if err := n.notBefore(ctx, tx, t); err != nil {
 			return err
 		}
-		return n.mayPay(ctx, tx, t, payer.ID, payee.ID)
+		return n.mayPay(ctx, tx, t, payer.id, payee.id)
 	}
 	var made *storage.Payment // as it was stored; nil when its row was there before
 	rows := func(r ledger.Result) storage.Rows {
-		out := n.paymentRows(ctx, t, row, r, keeper, func(p *storage.Payment, at time.Time) (*storage.Activity, error) {
-			return n.seal(keeper, keyID, key, n.answerToWire(keeper, answer{row.IRI, p, u, corrects}, at), shipment{object: row.IRI, context: contextValueFlows})
+		out := n.paymentRows(ctx, t, row, r, func(p *storage.Payment, at time.Time) (*storage.Activity, error) {
+			return n.seal(n.keeper, keyID, key, n.answerToWire(n.keeper, answer{row.IRI, p, u, corrects}, at), shipment{object: row.IRI, context: contextValueFlows})
 		})
 		if made = nil; len(out.Payments) == 1 {
 			made = out.Payments[0]
@@ -466,7 +459,7 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		var refused *refusedBefore
 		switch {
 		case errors.As(err, &refused):
-			return n.refuse(ctx, t, keeper, refused)
+			return n.refuse(ctx, t, refused)
 		case errors.Is(err, errRepeated):
 			return n.repeated(ctx, t)
 		case errors.Is(err, storage.ErrUnknown) && again < 2:
@@ -533,34 +526,29 @@ func (n *Node) repeated(ctx context.Context, t *tender) (*storage.Payment, error
 		if fresh, err := tx.SaveActivity(ctx, &other); err != nil || !fresh {
 			return err
 		}
-		keeper, err := n.ledgerActor(ctx, tx)
-		if err != nil {
-			return err
-		}
-		m := map[string]any{"type": "Reject", "actor": keeper.IRI, "to": []any{t.payer.IRI}, "object": t.row.IRI, "published": wireTime(n.Now()), "summary": codeIdempotency,
+		m := map[string]any{"type": "Reject", "actor": n.keeper.IRI, "to": []any{t.payer.IRI}, "object": t.row.IRI, "published": wireTime(n.Now()), "summary": codeIdempotency,
 			"content": "This id was used before for another payment, which stays as it is: take a new one."}
-		return n.send(ctx, tx, keeper, m, shipment{object: t.row.IRI, line: lineOf(keeper.IRI, "payment", t.row.IRI), inboxes: []storage.IRI{t.payer.Inbox}, lasting: true, context: contextValueFlows})
+		return n.send(ctx, tx, n.keeper, m, shipment{object: t.row.IRI, line: lineOf(n.keeper.IRI, "payment", t.row.IRI), inboxes: []storage.IRI{t.payer.Inbox}, lasting: true, context: contextValueFlows})
 	})
 }
 
 // answerPayment brings the ledger's answer to somebody elsewhere who asks again.
 func (n *Node) answerPayment(ctx context.Context, p *storage.Payment, to *storage.Actor) error {
-	keeper, err := n.ledgerActor(ctx, n.DB)
-	if err != nil || to.Local() {
-		return err
+	if to.Local() {
+		return nil
 	}
-	a, err := n.DB.ActivityByIRI(ctx, resultIRI(keeper, p.IRI))
+	a, err := n.DB.ActivityByIRI(ctx, resultIRI(n.keeper, p.IRI))
 	if errors.Is(err, storage.ErrNotFound) {
-		a, err = n.DB.ActivityByIRI(ctx, resultIRI(keeper, p.IRI)+"/held")
+		a, err = n.DB.ActivityByIRI(ctx, resultIRI(n.keeper, p.IRI)+"/held")
 	}
 	if err != nil {
 		return err
 	}
-	return n.DB.Redeliver(ctx, &storage.Delivery{ActivityID: a.ID, Inbox: to.Inbox, Host: hostOf(to.Inbox), ActorID: keeper.ID, Object: lineOf(keeper.IRI, "payment", p.IRI), Lasting: true})
+	return n.DB.Redeliver(ctx, &storage.Delivery{ActivityID: a.ID, Inbox: to.Inbox, Host: hostOf(to.Inbox), ActorID: n.keeper.ID, Object: lineOf(n.keeper.IRI, "payment", p.IRI), Lasting: true})
 }
 
 // refuse keeps a refusal that the ledger was not asked for, as durably as its own.
-func (n *Node) refuse(ctx context.Context, t *tender, keeper *storage.Actor, why *refusedBefore) (*storage.Payment, error) {
+func (n *Node) refuse(ctx context.Context, t *tender, why *refusedBefore) (*storage.Payment, error) {
 	row := t.row
 	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
 		row = t.row
@@ -584,8 +572,8 @@ func (n *Node) refuse(ctx context.Context, t *tender, keeper *storage.Actor, why
 		if _, err := tx.SaveActivity(ctx, &evidence); err != nil {
 			return err
 		}
-		m := n.answerToWire(keeper, answer{row.IRI, &row, t.money.book(), ""}, now)
-		if err := n.send(ctx, tx, keeper, m, shipment{object: row.IRI, line: lineOf(keeper.IRI, "payment", row.IRI), inboxes: []storage.IRI{t.payer.Inbox}, lasting: true, context: contextValueFlows}); err != nil {
+		m := n.answerToWire(n.keeper, answer{row.IRI, &row, t.money.book(), ""}, now)
+		if err := n.send(ctx, tx, n.keeper, m, shipment{object: row.IRI, line: lineOf(n.keeper.IRI, "payment", row.IRI), inboxes: []storage.IRI{t.payer.Inbox}, lasting: true, context: contextValueFlows}); err != nil {
 			return err
 		}
 		if t.also != nil {
@@ -613,9 +601,9 @@ func (n *Node) mayPay(ctx context.Context, tx *storage.DB, t *tender, debit, cre
 			return err
 		}
 	}
-	err := stillOf(ctx, tx, t.row.Payer, debit)
+	holds, err := stillOf(ctx, tx, t.row.Payer, debit)
 	if err == nil {
-		err = stillOf(ctx, tx, t.row.Payee, credit)
+		_, err = stillOf(ctx, tx, t.row.Payee, credit)
 	}
 	if err == nil && t.original != nil {
 		err = payeeStill(ctx, tx, t.original)
@@ -633,7 +621,7 @@ func (n *Node) mayPay(ctx context.Context, tx *storage.DB, t *tender, debit, cre
 			return &refusedBefore{codeCancelled, "The payment was cancelled before it came."}
 		}
 	}
-	if t.payee != nil && t.payee.Local() && holds(ctx, tx, debit) { // who has no account is told that alone (security.md PAY 310)
+	if t.payee != nil && t.payee.Local() && holds { // who has no account is told that alone (security.md PAY 310)
 		if t.payee.SuspendedAt != nil || t.payee.DeletedAt != nil {
 			return &refusedBefore{codeFrozen, "The account cannot take this payment."}
 		}
@@ -653,7 +641,7 @@ func (n *Node) mayPay(ctx context.Context, tx *storage.DB, t *tender, debit, cre
 
 // paymentRows are what stands beside the ledger's answer to a payment: its row, the evidence, the answer, who is told of it, and who did it. Without an answer that can be
 // sealed nothing is stored, not the movement either.
-func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, r ledger.Result, keeper *storage.Actor, seal func(p *storage.Payment, at time.Time) (*storage.Activity, error)) (rows storage.Rows) {
+func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, r ledger.Result, seal func(p *storage.Payment, at time.Time) (*storage.Activity, error)) (rows storage.Rows) {
 	p, at := row, time.Unix(0, int64(r.At)).UTC()
 	switch {
 	case r.Code == ledger.OKExists, r.Code == ledger.ExistsWithDifferent:
@@ -680,7 +668,7 @@ func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, 
 	if t.payee != nil && r.Code.OK() && hearsPayments(t.payee) {
 		inboxes = append(inboxes, t.payee.Inbox)
 	}
-	for _, d := range n.deliveriesOf(said, keeper, shipment{object: p.IRI, line: lineOf(keeper.IRI, "payment", p.IRI), inboxes: inboxes, lasting: true}) {
+	for _, d := range n.deliveriesOf(said, n.keeper, shipment{object: p.IRI, line: lineOf(n.keeper.IRI, "payment", p.IRI), inboxes: inboxes, lasting: true}) {
 		rows.Deliveries = append(rows.Deliveries, &d)
 	}
 	if t.by != nil && r.Code.OK() {
@@ -712,7 +700,7 @@ func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, 
 				return err
 			}
 		}
-		return n.settled(ctx, tx, &p, t.money.Book)
+		return n.settledBetween(ctx, tx, &p, t.money.Book, t.payer, t.payee)
 	}
 	return rows
 }
@@ -816,10 +804,6 @@ func (n *Node) endHoldHere(ctx context.Context, p *storage.Payment, m *Money, en
 
 // tellEnd says to both sides how a hold of a book of this node has ended.
 func (n *Node) tellEnd(ctx context.Context, tx *storage.DB, p *storage.Payment, u ledger.Currency) error {
-	keeper, err := n.ledgerActor(ctx, tx)
-	if err != nil {
-		return err
-	}
 	var inboxes []storage.IRI
 	for _, iri := range []storage.IRI{p.Payer, p.Payee} {
 		a, err := tx.ActorByIRI(ctx, iri)
@@ -833,8 +817,8 @@ func (n *Node) tellEnd(ctx context.Context, tx *storage.DB, p *storage.Payment, 
 			inboxes = append(inboxes, a.Inbox)
 		}
 	}
-	m := n.answerToWire(keeper, answer{p.IRI, p, u, ""}, n.Now())
-	if err := n.send(ctx, tx, keeper, m, shipment{object: p.IRI, line: lineOf(keeper.IRI, "payment", p.IRI), inboxes: inboxes, lasting: true, context: contextValueFlows}); err != nil {
+	m := n.answerToWire(n.keeper, answer{p.IRI, p, u, ""}, n.Now())
+	if err := n.send(ctx, tx, n.keeper, m, shipment{object: p.IRI, line: lineOf(n.keeper.IRI, "payment", p.IRI), inboxes: inboxes, lasting: true, context: contextValueFlows}); err != nil {
 		return err
 	}
 	return n.settled(ctx, tx, p, u)
@@ -842,37 +826,26 @@ func (n *Node) tellEnd(ctx context.Context, tx *storage.DB, p *storage.Payment, 
 
 // whisperPayment tells a payee in a book of this node, whose server knows no payments, in words what has come of one: as the ledger, so that nobody of the co-op
 // reads what its members pay each other.
-func (n *Node) whisperPayment(ctx context.Context, tx *storage.DB, p *storage.Payment, u ledger.Currency) error {
-	if p.CurrencyID == 0 {
+func (n *Node) whisperPayment(ctx context.Context, tx *storage.DB, payer, payee *storage.Actor, p *storage.Payment, u ledger.Currency) error {
+	if p.CurrencyID == 0 || payee == nil || payee.DeletedAt != nil || hearsPayments(payee) {
 		return nil
-	}
-	payee, err := tx.ActorByIRI(ctx, p.Payee)
-	if errors.Is(err, storage.ErrNotFound) || err == nil && (payee.DeletedAt != nil || hearsPayments(payee)) {
-		return nil
-	}
-	if err != nil {
-		return err
 	}
 	c, err := tx.CurrencyByID(ctx, p.CurrencyID)
 	if err != nil {
 		return err
 	}
-	keeper, err := n.ledgerActor(ctx, tx)
-	if err != nil {
-		return err
-	}
-	payer := string(p.Payer)
-	if a, err := tx.ActorByIRI(ctx, p.Payer); err == nil {
-		payer = strings.TrimPrefix(a.Handle(n.Host), "@") // nobody else is mentioned, and told
+	by := string(p.Payer)
+	if payer != nil {
+		by = strings.TrimPrefix(payer.Handle(n.Host), "@") // nobody else is mentioned, and told
 	}
 	amount, words := u.Format(int64(p.Amount))+" "+u.Code, ""
 	switch p.State {
 	case storage.PaymentCommitted:
-		words = payer + " has paid you " + amount
+		words = by + " has paid you " + amount
 	case storage.PaymentHeld:
-		words = payer + " holds " + amount + " for you until " + p.ExpiresAt.UTC().Format("2 January 2006, 15:04 UTC")
+		words = by + " holds " + amount + " for you until " + p.ExpiresAt.UTC().Format("2 January 2006, 15:04 UTC")
 	default:
-		words = "What " + payer + " held for you, " + amount + ", went back"
+		words = "What " + by + " held for you, " + amount + ", went back"
 	}
 	if p.Memo != "" {
 		words += ": " + p.Memo
@@ -881,7 +854,7 @@ func (n *Node) whisperPayment(ctx context.Context, tx *storage.DB, p *storage.Pa
 	if err != nil {
 		return err
 	}
-	return n.whisper(ctx, tx, keeper, payee, words+". Your account stands at "+u.Format(account.Balance())+" "+u.Code+" ("+u.IRI+").", 0)
+	return n.whisper(ctx, tx, n.keeper, payee, words+". Your account stands at "+u.Format(account.Balance())+" "+u.Code+" ("+u.IRI+").", 0)
 }
 
 // holdEvery is how often holds are looked at whose time has passed; whoever touches one sees at once that it has.
@@ -1022,12 +995,12 @@ func (n *Node) letGo(ctx context.Context, tx *storage.DB, p *storage.Payment, wh
 }
 
 // onCredit is the opening of the payee's account that comes with a payment, where the currency's rules let a payment of a member do that (F35); nothing else.
-func (n *Node) onCredit(c *storage.Currency, payer, payee ledger.Account, t *tender) ledger.Group {
-	if c.Book.Rules.Open != ledger.OpenOnCredit || payer.Ref == "" || payee.Ref != "" || t.payee == nil {
+func (n *Node) onCredit(c *storage.Currency, payer, payee standsFor, t *tender) ledger.Group {
+	if c.Book.Rules.Open != ledger.OpenOnCredit || payer.opened == 0 || payee.opened != 0 || t.payee == nil {
 		return nil
 	}
 	open := newcomer(c, t.payee)
-	if open.Account != payee.ID || mayHold(t.payee) != nil {
+	if open.Account != payee.id || mayHold(t.payee) != nil {
 		return nil // the account that is hers by name was given to somebody else, or she can have none
 	}
 	t.opens = true

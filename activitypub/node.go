@@ -63,6 +63,7 @@ type Node struct {
 	wakeJobs chan struct{}
 	mux      *http.ServeMux
 	service  *storage.Actor // /actor, who signs what the node itself asks
+	keeper   *storage.Actor // /ledger, who keeps the books of this node; nothing of it changes but its keys
 
 	mu     sync.Mutex
 	counts map[string]int64 // touched under mu
@@ -177,6 +178,8 @@ func (n *Node) found(ctx context.Context) error {
 			}
 			if a.Type == storage.Application {
 				n.service = old
+			} else {
+				n.keeper = old
 			}
 		}
 		return nil

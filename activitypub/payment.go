@@ -486,17 +486,31 @@ func (n *Node) CancelPayment(ctx context.Context, by By, id storage.ID) (*storag
 
 // settled does on this node what follows from how a payment stands now: who is told, and the order, the request or the first payment that it is about.
 func (n *Node) settled(ctx context.Context, tx *storage.DB, p *storage.Payment, u ledger.Currency) error {
-	over := p.Hold != 0 && p.State != storage.PaymentHeld // a hold has ended, some time after it was made
-	if p.State == storage.PaymentCommitted || p.State == storage.PaymentHeld || over && p.State != storage.PaymentRejected {
-		if err := n.tellOfPayment(ctx, tx, p.Payee, p.Payer, p); err != nil {
+	var sides [2]*storage.Actor
+	for i, iri := range []storage.IRI{p.Payer, p.Payee} {
+		a, err := tx.ActorByIRI(ctx, iri)
+		if err == nil {
+			sides[i] = a
+		} else if !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
-		if err := n.whisperPayment(ctx, tx, p, u); err != nil {
+	}
+	return n.settledBetween(ctx, tx, p, u, sides[0], sides[1])
+}
+
+// settledBetween is settled for who has just looked at both sides; one of whom nothing is known is nil.
+func (n *Node) settledBetween(ctx context.Context, tx *storage.DB, p *storage.Payment, u ledger.Currency, payer, payee *storage.Actor) error {
+	over := p.Hold != 0 && p.State != storage.PaymentHeld // a hold has ended, some time after it was made
+	if p.State == storage.PaymentCommitted || p.State == storage.PaymentHeld || over && p.State != storage.PaymentRejected {
+		if err := n.tellOfPayment(ctx, tx, payee, payer, p); err != nil {
+			return err
+		}
+		if err := n.whisperPayment(ctx, tx, payer, payee, p, u); err != nil {
 			return err
 		}
 	}
 	if p.CurrencyID == 0 || over { // else who pays here sees at once what comes of it
-		if err := n.tellOfPayment(ctx, tx, p.Payer, p.Payee, p); err != nil {
+		if err := n.tellOfPayment(ctx, tx, payer, payee, p); err != nil {
 			return err
 		}
 	}
@@ -513,24 +527,16 @@ func (n *Node) settled(ctx context.Context, tx *storage.DB, p *storage.Payment, 
 }
 
 // tellOfPayment notifies one side of a payment, when it is of this node. Whoever is not known here, or gone, is not told.
-func (n *Node) tellOfPayment(ctx context.Context, tx *storage.DB, told, from storage.IRI, p *storage.Payment) error {
-	var sides [2]*storage.Actor
-	for i, iri := range []storage.IRI{told, from} {
-		a, err := tx.ActorByIRI(ctx, iri)
-		if errors.Is(err, storage.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		sides[i] = a
+func (n *Node) tellOfPayment(ctx context.Context, tx *storage.DB, told, from *storage.Actor, p *storage.Payment) error {
+	if told == nil || from == nil {
+		return nil
 	}
-	ids, err := n.hearersOf(ctx, tx, sides[0], sides[1])
+	ids, err := n.hearersOf(ctx, tx, told, from)
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: "payment." + p.State, FromID: sides[1].ID, PaymentID: p.ID, OrderID: p.OrderID}); err != nil {
+		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: "payment." + p.State, FromID: from.ID, PaymentID: p.ID, OrderID: p.OrderID}); err != nil {
 			return err
 		}
 	}

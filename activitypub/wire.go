@@ -85,19 +85,57 @@ func encode(m map[string]any) ([]byte, error) {
 	if _, ok := m["@context"]; !ok {
 		m["@context"] = []any{activityStreams}
 	}
-	var plain map[string]any // as it will be read: no types of ours inside
 	raw, err := marshal(m)
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(raw, &plain); err != nil {
+	read, err := asRead(m)
+	if err != nil {
 		return nil, err
 	}
+	plain := read.(map[string]any)
 	plain["@context"] = activityStreams
 	if _, err := streams.ToType(context.Background(), plain); err != nil {
 		return nil, fmt.Errorf("encode %v: %w", m["type"], err)
 	}
 	return raw, nil
+}
+
+// asRead is a value as it will be read: with no types of ours inside.
+func asRead(v any) (any, error) {
+	switch v := v.(type) {
+	case nil, string, bool, float64:
+		return v, nil
+	case storage.IRI:
+		return string(v), nil
+	case map[string]any:
+		out := make(map[string]any, len(v)+1)
+		for key, value := range v {
+			read, err := asRead(value)
+			if err != nil {
+				return nil, err
+			}
+			out[key] = read
+		}
+		return out, nil
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			read, err := asRead(v[i])
+			if err != nil {
+				return nil, err
+			}
+			out[i] = read
+		}
+		return out, nil
+	}
+	raw, err := marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var out any
+	err = json.Unmarshal(raw, &out)
+	return out, err
 }
 
 // encodePlain is encode for objects whose type ActivityStreams does not know.
@@ -337,6 +375,15 @@ type Activity struct {
 	top    object
 	inner  object // the object when it is embedded
 	parts  []part // what the property object holds: several, in rare cases
+	bare   []byte // see withoutProof; nil until it is asked for
+}
+
+// withoutProof is the activity's canonical form without its proof, made once.
+func (a *Activity) withoutProof() (_ []byte, err error) {
+	if a.bare == nil {
+		a.bare, err = withoutProof(a.top)
+	}
+	return a.bare, err
 }
 
 // part is one value of an activity's object: an id alone, or an embedded object.

@@ -75,7 +75,7 @@ func (a *Actor) Handle(host string) string {
 // ActorByIRI finds an actor by its id, or ErrNotFound.
 func (db *DB) ActorByIRI(ctx context.Context, iri IRI) (*Actor, error) {
 	var a Actor
-	return &a, translate(db.q(ctx).Where("iri = ?", iri).Take(&a).Error)
+	return &a, db.take(ctx, &a, "iri = ?", iri)
 }
 
 // LocalReader finds what a mention needs of an actor of this node whom speaker can speak to: ID, IRI, Username and URL, no more.
@@ -91,7 +91,7 @@ func (db *DB) LocalReader(ctx context.Context, iri IRI, speaker ID) (*Actor, err
 // ActorByID finds an actor by the id of its row, or ErrNotFound.
 func (db *DB) ActorByID(ctx context.Context, id ID) (*Actor, error) {
 	var a Actor
-	return &a, translate(db.q(ctx).Where("id = ?", id).Take(&a).Error)
+	return &a, db.take(ctx, &a, "id = ?", id)
 }
 
 // ActorsByID reads several actors, in no order; ids without an actor are left out.

@@ -24,7 +24,7 @@ type Currency struct {
 	CreatedAt time.Time
 
 	Checkpoint string // signed note of the whole log (C2SP tlog-checkpoint)
-	secret     ed25519.PrivateKey
+	seed       []byte // of the key that signs the checkpoints
 	frontier   []byte
 }
 
@@ -46,7 +46,7 @@ func (c *Currency) originAt(epoch uint32) string {
 
 // VkeyAt is Vkey for checkpoints of an earlier epoch, counted as proof.Origin does, from 1: the key is the same and has another name.
 func (c *Currency) VkeyAt(epoch uint32) (string, error) {
-	s, err := proof.NewSigner(c.originAt(epoch-1), c.secret)
+	s, err := proof.NewSigner(c.originAt(epoch-1), c.key())
 	if err != nil {
 		return "", err
 	}
@@ -63,9 +63,12 @@ func (c *Currency) Vkey() (string, error) {
 }
 
 // PublicKey is the key of Vkey.
-func (c *Currency) PublicKey() ed25519.PublicKey { return c.secret.Public().(ed25519.PublicKey) }
+func (c *Currency) PublicKey() ed25519.PublicKey { return c.key().Public().(ed25519.PublicKey) }
 
-func (c *Currency) signer() (*proof.Signer, error) { return proof.NewSigner(c.Origin(), c.secret) }
+func (c *Currency) signer() (*proof.Signer, error) { return proof.NewSigner(c.Origin(), c.key()) }
+
+// key is made when it is needed: that takes longer than to read the row.
+func (c *Currency) key() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(c.seed) }
 
 // CreateCurrency opens a currency with its issuer account where the kind has one. ErrConflict when the code is taken; a *ledger.RefusedError says what is
 // wrong with the currency itself. c.Book needs IRI, Code, Scale, Kind, Privacy and Rules, c.ActorID and c.Name the rest; the others are set.
@@ -77,7 +80,7 @@ func (db *DB) CreateCurrency(ctx context.Context, c *Currency, g ledger.Group) e
 	asked := c.Book
 	asked.ID = ledger.NewID("currency", asked.IRI)
 	return db.Transaction(ctx, func(tx *DB) error {
-		c.ID, c.CreatedAt, c.secret, c.Book = tx.NewID(), tx.Now().UTC(), secret, asked // afresh: it may run twice
+		c.ID, c.CreatedAt, c.seed, c.Book = tx.NewID(), tx.Now().UTC(), secret.Seed(), asked // afresh: it may run twice
 		c.frontier = new(proof.Frontier).Marshal()
 		if _, err := tx.CurrencyByCode(ctx, c.Book.Code); err == nil {
 			return fmt.Errorf("currency %s: %w", c.Book.Code, ErrConflict)
@@ -128,23 +131,23 @@ func scanCurrency(row interface{ Scan(...any) error }) (*Currency, error) {
 	b.ID, b.Rules.Levy.To, b.Issuer = toID(uid), toID(levyTo), toID(issuer)
 	b.Scale, b.Epoch, b.Next, b.Rules.MaxPending, b.Rules.Levy.BasisPoints = uint8(scale), uint32(epoch), ledger.Seq(next), uint16(pending), uint16(pts)
 	b.Rules.Floor, b.Rules.Ceil = toBound(floor), toBound(ceil)
-	c.secret, c.CreatedAt = ed25519.NewKeyFromSeed(secret), c.CreatedAt.UTC()
+	c.seed, c.CreatedAt = secret, c.CreatedAt.UTC()
 	return &c, nil
 }
 
 // CurrencyByCode finds a currency by its code, in any case, or ErrNotFound.
 func (db *DB) CurrencyByCode(ctx context.Context, code string) (*Currency, error) {
-	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE code = ?", strings.ToUpper(code)).Row())
+	return scanCurrency(db.row(ctx, "SELECT "+currencyColumns+" FROM currencies WHERE code = ?", strings.ToUpper(code)))
 }
 
 // CurrencyByIRI finds a currency by its IRI, or ErrNotFound.
 func (db *DB) CurrencyByIRI(ctx context.Context, iri IRI) (*Currency, error) {
-	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE iri = ?", iri).Row())
+	return scanCurrency(db.row(ctx, "SELECT "+currencyColumns+" FROM currencies WHERE iri = ?", iri))
 }
 
 // CurrencyByID finds a currency by the id of its row, or ErrNotFound.
 func (db *DB) CurrencyByID(ctx context.Context, id ID) (*Currency, error) {
-	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE id = ?", id).Row())
+	return scanCurrency(db.row(ctx, "SELECT "+currencyColumns+" FROM currencies WHERE id = ?", id))
 }
 
 // Currencies lists the currencies of this node by code.

@@ -26,7 +26,13 @@ type Key struct {
 // KeyByIRI finds a key by its id, or ErrNotFound.
 func (db *DB) KeyByIRI(ctx context.Context, iri IRI) (*Key, error) {
 	var k Key
-	return &k, translate(db.q(ctx).Where("iri = ?", iri).Take(&k).Error)
+	return &k, db.take(ctx, &k, "iri = ?", iri)
+}
+
+// NewestKey is the id of the key of a kind that an actor of this node signs with now, or ErrNotFound.
+func (db *DB) NewestKey(ctx context.Context, actor ID, kind string) (iri IRI, err error) {
+	err = db.one(ctx, "SELECT iri FROM keys WHERE actor_id = ? AND kind = ? AND retired_at IS NULL ORDER BY created_at DESC, iri DESC LIMIT 1", []any{actor, kind}, &iri)
+	return iri, err
 }
 
 // KeysOf lists an actor's keys in use, oldest first.

@@ -463,7 +463,7 @@ func (b *bookkeeper) create(ctx context.Context, c *Currency) error {
 	_, err := b.tx.run(ctx, insertCurrency, c.ID, u.ID[:], u.IRI, u.Code, c.ActorID, c.Name, int64(u.Scale), u.Kind.String(), u.Privacy.String(),
 		fromBound(u.Rules.Floor), fromBound(u.Rules.Ceil), int64(u.Rules.MaxTransfer), int64(u.Rules.MaxPending), u.Rules.Open.String(), int64(u.Rules.Levy.BasisPoints),
 		int64(u.Rules.Levy.Least), int64(u.Rules.Levy.Most), fromID(u.Rules.Levy.To), int64(u.Epoch), fromID(u.Issuer), int64(u.Next), int64(u.Last), c.frontier, "",
-		c.secret.Seed(), "", c.CreatedAt)
+		c.seed, "", c.CreatedAt)
 	return translate(err)
 }
 

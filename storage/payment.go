@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"planet/ledger"
 )
@@ -74,7 +77,8 @@ type Submission struct {
 	// Check looks at the transaction before the ledger does; its error is the answer and nothing is stored. Optional. It only reads.
 	Check func(tx *DB) error
 
-	// Rows says what else to store, now that the ledger has answered. It may be called again with another answer, and has no effect of its own. Optional.
+	// Rows says what else to store, now that the ledger has answered. It may be called again with another answer, has no effect of its own, and runs beside
+	// those of other submissions: to sign answers takes longer than to store them. Optional.
 	Rows func(ledger.Result) Rows
 }
 
@@ -137,6 +141,30 @@ func (w *writer) settle(ts []*turn) error {
 	return nil
 }
 
+// rowsOf asks submissions for their rows, on all processors.
+func rowsOf(ts []*turn, results []ledger.Result) ([]Rows, error) {
+	made := make([]Rows, len(ts))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	const share = 8
+	for first := 0; first < len(ts); first += share {
+		g.Go(func() (err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					err = fmt.Errorf("panic in a submission: %v\n%s", p, debug.Stack())
+				}
+			}()
+			for i := first; i < min(first+share, len(ts)); i++ {
+				if ts[i].money.Rows != nil {
+					made[i] = ts[i].money.Rows(results[i])
+				}
+			}
+			return nil
+		})
+	}
+	return made, g.Wait()
+}
+
 // settleBook runs the submissions in one currency.
 func (w *writer) settleBook(ts []*turn) (err error) {
 	ctx, tx := context.Background(), w.handle(ts[0].db)
@@ -184,9 +212,13 @@ func (w *writer) settleBook(ts []*turn) (err error) {
 	}
 	var all Rows
 	var rest []func(tx *DB) error
+	made, err := rowsOf(asked, results)
+	if err != nil {
+		return err
+	}
 	for i, t := range asked {
 		if t.result = results[i]; t.money.Rows != nil {
-			r := t.money.Rows(results[i])
+			r := made[i]
 			all.Activities = append(all.Activities, r.Activities...)
 			all.Payments = append(all.Payments, r.Payments...)
 			all.Deliveries = append(all.Deliveries, r.Deliveries...)
@@ -265,13 +297,13 @@ func (r Rows) store(ctx context.Context, tx *DB) error {
 // PaymentByID finds a payment, or ErrNotFound.
 func (db *DB) PaymentByID(ctx context.Context, id ID) (*Payment, error) {
 	var p Payment
-	return &p, translate(db.q(ctx).Where("id = ?", id).Take(&p).Error)
+	return &p, db.take(ctx, &p, "id = ?", id)
 }
 
 // PaymentByIRI finds a payment by the id of the activity that asked for it, or ErrNotFound.
 func (db *DB) PaymentByIRI(ctx context.Context, iri IRI) (*Payment, error) {
 	var p Payment
-	return &p, translate(db.q(ctx).Where("iri = ?", iri).Take(&p).Error)
+	return &p, db.take(ctx, &p, "iri = ?", iri)
 }
 
 // Payments lists the payments from and to an actor ("": of all), newest first, before an id (0: from the newest on).

@@ -25,6 +25,15 @@ func (db *DB) one(ctx context.Context, query string, args []any, targets ...any)
 	return translate(conn.QueryRowContext(ctx, db.numbered(query), args...).Scan(targets...))
 }
 
+// row is one for those who scan by themselves.
+func (db *DB) row(ctx context.Context, query string, args ...any) scanner {
+	return func(targets ...any) error { return db.one(ctx, query, args, targets...) }
+}
+
+type scanner func(targets ...any) error
+
+func (s scanner) Scan(targets ...any) error { return s(targets...) }
+
 // run runs a statement without rows, and says how many rows it changed.
 func (db *DB) run(ctx context.Context, query string, args ...any) (changed int64, err error) {
 	ctx, conn, err := db.plain(ctx)
@@ -81,7 +90,30 @@ func (db *DB) insert(ctx context.Context, row any, unique string) (fresh bool, e
 	return n == 1, err
 }
 
-// inserts keeps the statements of insert: their columns are those that gorm sees.
+// take reads the one row that is where, into a pointer to a struct of its table, or says ErrNotFound.
+func (db *DB) take(ctx context.Context, row any, where string, args ...any) error {
+	in, err := db.inserts.of(row, "")
+	if err != nil {
+		return err
+	}
+	values := make([]any, len(in.fields))
+	for i, f := range in.fields {
+		values[i] = f.NewValuePool.Get()
+		defer f.NewValuePool.Put(values[i])
+	}
+	if err := db.one(ctx, in.from+where, args, values...); err != nil {
+		return err
+	}
+	v := reflect.ValueOf(row).Elem()
+	for i, f := range in.fields {
+		if err := f.Set(ctx, v, values[i]); err != nil {
+			return fmt.Errorf("read %s.%s: %w", f.Schema.Table, f.DBName, err)
+		}
+	}
+	return nil
+}
+
+// inserts keeps the statements of insert and take: their columns are those that gorm sees.
 type inserts struct {
 	schemas, known sync.Map // of gorm; of ours, by insertKey
 }
@@ -92,7 +124,8 @@ type insertKey struct {
 }
 
 type insertion struct {
-	query  string
+	query  string // of insert
+	from   string // of take, to its WHERE
 	fields []*schema.Field
 }
 
@@ -114,6 +147,7 @@ func (s *inserts) of(row any, unique string) (*insertion, error) {
 	}
 	in.query = fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s) ON CONFLICT %sDO NOTHING",
 		table.Table, strings.Join(table.DBNames, ", "), strings.Repeat(", ?", len(in.fields)-1), unique)
+	in.from = fmt.Sprintf("SELECT %s FROM %s WHERE ", strings.Join(table.DBNames, ", "), table.Table)
 	s.known.Store(key, in)
 	return in, nil
 }

@@ -121,7 +121,7 @@ func (db *DB) tree(ctx context.Context, c *Currency) proof.Tree {
 }
 
 func (db *DB) currencyByID(ctx context.Context, id ID) (*Currency, error) {
-	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE id = ?", id).Row())
+	return scanCurrency(db.row(ctx, "SELECT "+currencyColumns+" FROM currencies WHERE id = ?", id))
 }
 
 // CurrencyByUID finds a currency by the ledger's id of it, or ErrNotFound.
@@ -130,7 +130,7 @@ func (db *DB) CurrencyByUID(ctx context.Context, uid ledger.ID) (*Currency, erro
 }
 
 func (db *DB) currencyByUID(ctx context.Context, uid ledger.ID) (*Currency, error) {
-	return scanCurrency(db.q(ctx).Raw("SELECT "+currencyColumns+" FROM currencies WHERE uid = ?", uid[:]).Row())
+	return scanCurrency(db.row(ctx, "SELECT "+currencyColumns+" FROM currencies WHERE uid = ?", uid[:]))
 }
 
 // Transfer finds a transfer, and the seq of the entry that moved it last (its own while it is held). ErrNotFound when there is none.
@@ -159,14 +159,42 @@ func (db *DB) Outcome(ctx context.Context, id ledger.ID) (ledger.ResultCode, err
 
 // AccountByID finds an account by the ledger's id of it, or ErrNotFound.
 func (db *DB) AccountByID(ctx context.Context, id ledger.ID) (ledger.Account, error) {
-	a, _, err := scanAccount(db.q(ctx).Raw(accountQuery+" WHERE a.uid = ?", id[:]).Row())
+	a, _, err := scanAccount(db.row(ctx, accountQuery+" WHERE a.uid = ?", id[:]))
 	return a, err
+}
+
+// OwnerOf says whose an account is, or ErrNotFound.
+func (db *DB) OwnerOf(ctx context.Context, account ledger.ID) (owner IRI, err error) {
+	err = db.one(ctx, "SELECT ref FROM accounts WHERE uid = ?", []any{account[:]}, &owner)
+	return owner, err
 }
 
 // Account finds the account of an owner in a currency, or ErrNotFound.
 func (db *DB) Account(ctx context.Context, c *Currency, owner IRI) (ledger.Account, error) {
-	a, _, err := scanAccount(db.q(ctx).Raw(accountQuery+" WHERE a.currency_id = ? AND a.ref = ?", c.ID, owner).Row())
+	a, _, err := scanAccount(db.row(ctx, accountQuery+" WHERE a.currency_id = ? AND a.ref = ?", c.ID, owner))
 	return a, err
+}
+
+// Holdings finds which accounts two owners have in a currency, by owner: of each its id and when it was opened.
+func (db *DB) Holdings(ctx context.Context, c *Currency, one, other IRI) (map[IRI]Holding, error) {
+	out := make(map[IRI]Holding, 2)
+	return out, db.each(ctx, "SELECT ref, uid, opened_at FROM accounts WHERE currency_id = ? AND ref IN (?, ?)", []any{c.ID, one, other}, func(rows *sql.Rows) error {
+		var owner IRI
+		var uid []byte
+		var h Holding
+		if err := rows.Scan(&owner, &uid, &h.OpenedAt); err != nil {
+			return err
+		}
+		h.Account = toID(uid)
+		out[owner] = h
+		return nil
+	})
+}
+
+// Holding is an account as its owner names it.
+type Holding struct {
+	Account  ledger.ID
+	OpenedAt ledger.Instant
 }
 
 // Accounts lists the accounts of a currency by owner.

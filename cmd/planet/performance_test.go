@@ -166,9 +166,9 @@ func inboxNode(b *testing.B, stored int) (n *node, peer *aptest.Peer, sign func(
 	return n, peer, sign, n.poster(b)
 }
 
-// poster sends requests to a node on at most 64 connections, and says how many a second were answered with 202.
+// poster sends requests to a node on at most 128 connections, and says how many a second were answered with 202.
 func (n *node) poster(b *testing.B) func(connections int, requests []*http.Request) float64 {
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 64,
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 128, MaxConnsPerHost: 128,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", n.address)
 		}}}
