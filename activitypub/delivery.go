@@ -21,10 +21,10 @@ const (
 	momentaryLife   = 3 * 24 * time.Hour  // about what sixteen tries take: a post, a boost or a like that waits longer ends when its host fails
 	deliveryLife    = 30 * 24 * time.Hour // of what else waits for a host that does not answer
 	deliveryLease   = 3 * time.Minute
-	deliveryPoll    = time.Second
-	perHost         = 2   // tries under way to one host
-	underWay        = 512 // tries under way in all: slow hosts cost a waiting goroutine, no more
-	breakerFailures = 5   // in breakerWindow, and the host is left alone for breakerPause
+	deliveryPoll    = 100 * time.Millisecond // for what a command beside the node put into the queue
+	perHost         = 2                      // tries under way to one host
+	underWay        = 512                    // tries under way in all: slow hosts cost a waiting goroutine, no more
+	breakerFailures = 5                      // in breakerWindow, and the host is left alone for breakerPause
 	breakerWindow   = 10 * time.Minute
 	breakerPause    = 30 * time.Minute
 	absentDays      = 2 // of failures, after which what waits is brought at once when the host is back

@@ -5,11 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"planet/ledger"
 )
@@ -143,15 +141,14 @@ func (w *writer) settle(ts []*turn) error {
 
 // rowsOf asks submissions for their rows, on all processors.
 func rowsOf(ts []*turn, results []ledger.Result) ([]Rows, error) {
-	made := make([]Rows, len(ts))
-	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
 	const share = 8
+	made, failed := make([]Rows, len(ts)), make([]error, len(ts)/share+1)
+	var wg sync.WaitGroup
 	for first := 0; first < len(ts); first += share {
-		g.Go(func() (err error) {
+		wg.Go(func() {
 			defer func() {
 				if p := recover(); p != nil {
-					err = fmt.Errorf("panic in a submission: %v\n%s", p, debug.Stack())
+					failed[first/share] = fmt.Errorf("panic in a submission: %v\n%s", p, debug.Stack())
 				}
 			}()
 			for i := first; i < min(first+share, len(ts)); i++ {
@@ -159,10 +156,10 @@ func rowsOf(ts []*turn, results []ledger.Result) ([]Rows, error) {
 					made[i] = ts[i].money.Rows(results[i])
 				}
 			}
-			return nil
 		})
 	}
-	return made, g.Wait()
+	wg.Wait()
+	return made, errors.Join(failed...)
 }
 
 // settleBook runs the submissions in one currency.
