@@ -147,7 +147,7 @@ func (n *Node) movementToWire(ctx context.Context, c *storage.Currency, id ledge
 	if err != nil {
 		return nil, err
 	}
-	m := map[string]any{"id": n.Origin + "/ledger/events/" + id.String(), "type": "EconomicEvent", "attributedTo": n.Origin + "/ledger", "action": actionTransfer,
+	m := map[string]any{"id": n.Origin + "/ledger/events/" + id.String(), "type": eventTypes, "attributedTo": n.Origin + "/ledger", "action": actionTransfer,
 		"resourceConformsTo": c.Book.IRI, "resourceQuantity": measureToWire("one", ledger.FormatAmount(int64(t.Posted), c.Book.Scale)), "hasPointInTime": wireTime(time.Unix(0, int64(at)))}
 	for key, account := range map[string]ledger.ID{"provider": t.Debit, "receiver": t.Credit} {
 		a, err := n.DB.AccountByID(ctx, account)

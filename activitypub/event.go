@@ -141,9 +141,12 @@ func (n *Node) eventIRI(p *storage.Payment) storage.IRI {
 	return storage.IRI(n.Origin + "/ledger/events/" + p.ID.String())
 }
 
+// eventTypes are the types of a payment's event on the wire. An Object it is as well, because Fedify refuses an activity that holds something of no type that it knows.
+var eventTypes = []any{"EconomicEvent", "Object"}
+
 // eventToWire is a payment as an EconomicEvent: anonymous as it is asked for, with an id once it has happened.
 func eventToWire(p *storage.Payment, u ledger.Currency, corrects storage.IRI) map[string]any {
-	m := map[string]any{"type": "EconomicEvent", "action": actionTransfer, "provider": p.Payer, "receiver": p.Payee, "resourceConformsTo": u.IRI,
+	m := map[string]any{"type": eventTypes, "action": actionTransfer, "provider": p.Payer, "receiver": p.Payee, "resourceConformsTo": u.IRI,
 		"resourceQuantity": measureToWire("one", ledger.FormatAmount(int64(p.Amount), u.Scale))}
 	if p.Fulfills != "" {
 		m["fulfills"] = p.Fulfills

@@ -189,7 +189,9 @@ func (e *export) writePayments(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			e.node(eventToWire(p, m.Book, corrects))
+			event := eventToWire(p, m.Book, corrects)
+			event["type"] = "EconomicEvent" // ValueFlows knows no other
+			e.node(event)
 		}
 	}
 }

@@ -9,6 +9,7 @@
 //   PEER_ORIGIN       https://name.localhost:PORT, the public address
 //   PEER_FIRST_KNOCK  cavage or rfc9421: how it signs for a host that it does not know yet
 //   PEER_SECURE       on: actors and notes are shown only to signed requests
+//   PEER_IMPLEMENTS   the address of something that ana's actor says that it implements (FEP-844e)
 import { createServer } from "node:http";
 import { randomUUID } from "node:crypto";
 import {
@@ -19,15 +20,19 @@ import {
   InProcessMessageQueue,
   MemoryKvStore,
 } from "@fedify/fedify";
+import { signRequest, verifyProof } from "@fedify/fedify/sig";
 import * as as from "@fedify/vocab";
+import { encodeMultibase } from "@fedify/vocab-runtime";
 import { Temporal } from "@js-temporal/polyfill";
 import { configure } from "@logtape/logtape";
+import canonical from "json-canon";
 import "./localhost.mjs";
 
 const origin = new URL(process.env.PEER_ORIGIN).origin;
 const firstKnock = { cavage: "draft-cavage-http-signatures-12", rfc9421: "rfc9421" }[process.env.PEER_FIRST_KNOCK];
 if (firstKnock === undefined) throw new Error("PEER_FIRST_KNOCK must be cavage or rfc9421");
 const secure = process.env.PEER_SECURE === "on";
+const implemented = process.env.PEER_IMPLEMENTS;
 
 // What has happened, as the test reads it.
 const state = {
@@ -47,6 +52,7 @@ const state = {
   errors: [], // what went wrong in here, in words
   shown: [], // {path, by}: documents given to a signed request
   answers: [], // what was said of an order: {type, id, actor, object, summary, content, ends, agreement, receipt}
+  payments: [], // what was said of a payment: {type, id, actor, object, summary, content, to, ends, event, proven}
 };
 const fail = (where, error) => state.errors.push(`${where}: ${error?.stack ?? error}`);
 
@@ -358,6 +364,12 @@ federation
     if (undone instanceof as.Announce) state.boosts = others(state.boosts);
     if (undone instanceof as.Block) state.blocks = others(state.blocks);
   })
+  .on(as.Offer, async (ctx, offer) => {
+    record(ctx, offer);
+    const raw = await offer.toJsonLd(await loaders(ctx, reader));
+    if (!isEvent(raw.object)) return;
+    await hearPayment(ctx, offer, null);
+  })
   .on(as.Like, (ctx, like) => state.likes.push(record(ctx, like)))
   .on(as.Announce, (ctx, announce) => state.boosts.push(record(ctx, announce)))
   .on(as.Block, (ctx, block) => {
@@ -430,6 +442,112 @@ federation
     state.refused.push({ id: activity.id?.href ?? null, actor: activity.actorId?.href ?? null, reason: reason.type });
   });
 
+// Payments (docs/payments.md). Fedify has no class for an EconomicEvent: what is said of one is read from the JSON as it came, and what ours say is written as JSON,
+// signed with Fedify's keys, and sent with Fedify's signature of requests.
+const paid = new Set(); // the ids of Offers of an EconomicEvent that were heard of
+
+const isEvent = (object) => [object?.type].flat().includes("EconomicEvent");
+
+async function hearPayment(ctx, activity, about) {
+  const options = await loaders(ctx, reader);
+  const raw = await activity.toJsonLd(options);
+  const event = raw.type === "Offer" ? raw.object : raw.result;
+  paid.add(about ?? raw.id);
+  let proven = false;
+  for await (const proof of activity.getProofs(options)) {
+    proven = await verifyProof(raw, proof, { ...options }) !== null;
+  }
+  state.payments.push({
+    type: raw.type,
+    id: raw.id,
+    actor: raw.actor,
+    object: about,
+    summary: activity.summary?.toString() ?? null,
+    content: activity.content?.toString() ?? null,
+    to: activity.toIds.map((u) => u.href),
+    ends: activity.endTime?.toString() ?? null,
+    event: event ?? null,
+    proven,
+  });
+}
+
+// proven adds an integrity proof (FEP-8b32) to an activity that is JSON.
+async function proven(ctx, identifier, activity) {
+  const key = (await ctx.getActorKeyPairs(identifier)).find((k) => k.privateKey.algorithm.name === "Ed25519");
+  const config = {
+    "@context": activity["@context"],
+    type: "DataIntegrityProof",
+    cryptosuite: "eddsa-jcs-2022",
+    created: Temporal.Now.instant().round("second").toString(),
+    verificationMethod: key.multikey.id.href,
+    proofPurpose: "assertionMethod",
+  };
+  const hash = async (value) => Buffer.from(await crypto.subtle.digest("SHA-256", Buffer.from(canonical(value))));
+  const signed = await crypto.subtle.sign("Ed25519", key.privateKey, Buffer.concat([await hash(config), await hash(activity)]));
+  const value = Buffer.from(encodeMultibase("base58btc", new Uint8Array(signed))).toString();
+  return { ...activity, proof: { ...config, proofValue: value } };
+}
+
+// post sends JSON to somebody's own inbox, as Fedify signs requests, where it has to be answered with this status.
+async function post(ctx, identifier, activity, to, status = 202) {
+  const key = (await ctx.getActorKeyPairs(identifier)).find((k) => k.privateKey.algorithm.name !== "Ed25519");
+  const request = new Request(to.inboxId, {
+    method: "POST",
+    headers: { "Content-Type": "application/activity+json" },
+    body: JSON.stringify(activity),
+  });
+  const response = await fetch(await signRequest(request, key.privateKey, key.keyId, { spec: firstKnock }));
+  if (response.status !== status) throw new Error(`${to.inboxId.href} answered ${response.status}: ${await response.text()}`);
+}
+
+// says sends an activity of ours about money to a ledger.
+async function says(ctx, identifier, ledger, activity, status) {
+  const to = await resolve(ctx, ledger, identifier);
+  const complete = await proven(ctx, identifier, {
+    "@context": ["https://www.w3.org/ns/activitystreams", "https://w3id.org/security/data-integrity/v1", valueflows],
+    id: nextId(activity.type.toLowerCase()).href,
+    actor: ctx.getActorUri(identifier).href,
+    to: [to.id.href],
+    published: Temporal.Now.instant().round("second").toString(),
+    ...activity,
+  });
+  if (activity.type === "Offer") paid.add(complete.id);
+  sent.set(complete.id, { activity: complete, to });
+  await post(ctx, identifier, complete, to, status);
+  return { id: complete.id };
+}
+
+const sent = new Map(); // what was said to a ledger, by id
+
+const valueflows = {
+  vf: "https://w3id.org/valueflows/ont/vf#",
+  om2: "http://www.ontology-of-units-of-measure.org/resource/om-2/",
+  EconomicEvent: "vf:EconomicEvent",
+  action: "vf:action",
+  provider: { "@id": "vf:provider", "@type": "@id" },
+  receiver: { "@id": "vf:receiver", "@type": "@id" },
+  resourceConformsTo: { "@id": "vf:resourceConformsTo", "@type": "@id" },
+  resourceQuantity: "vf:resourceQuantity",
+  fulfills: { "@id": "vf:fulfills", "@type": "@id" },
+  corrects: { "@id": "vf:corrects", "@type": "@id" },
+  due: "vf:due",
+  hasUnit: "om2:hasUnit",
+  hasNumericalValue: "om2:hasNumericalValue",
+};
+
+const transfer = (provider, receiver, currency, amount, more) => ({
+  type: "EconomicEvent",
+  action: "transfer",
+  provider,
+  receiver,
+  resourceConformsTo: currency,
+  resourceQuantity: { hasUnit: "one", hasNumericalValue: amount },
+  ...more,
+});
+
+// documents are what the test has us serve, by path.
+const documents = new Map();
+
 // orders are the Offers of an Agreement that ours have sent, by id: the JSON as it went out.
 const orders = new Map();
 
@@ -451,6 +569,8 @@ async function hear(ctx, activity, more = {}) {
 
 async function answered(ctx, answer, outcome) {
   record(ctx, answer);
+  const raw = await answer.toJsonLd(await loaders(ctx, reader));
+  if (paid.has(answer.objectId?.href) || isEvent(raw.result)) return await hearPayment(ctx, answer, answer.objectId.href);
   if (orders.has(answer.objectId?.href)) {
     const options = await loaders(ctx, reader);
     const result = await answer.getResult(options);
@@ -620,6 +740,33 @@ const control = {
     });
     return await does(ctx, identifier, as.Create, receipt, to);
   },
+  // A payment of ours: at once, or held until due; of what is fulfilled, or to give back what is corrected.
+  "POST pay": async (ctx, { as: identifier, ledger, currency, to, amount, content, due, fulfills, corrects, lasts }) =>
+    await says(ctx, identifier, ledger, {
+      type: "Offer",
+      target: ledger,
+      endTime: Temporal.Now.instant().add({ seconds: lasts ?? 900 }).round("second").toString(),
+      object: transfer(ctx.getActorUri(identifier).href, to, currency, amount, { content, due, fulfills, corrects }),
+    }),
+  "POST pay-again": async (ctx, { as: identifier, id }) => {
+    const { activity, to } = sent.get(id);
+    await post(ctx, identifier, activity, to);
+    return {};
+  },
+  // What is held for one of ours is taken, so much of it, or let go.
+  "POST take": async (ctx, { as: identifier, ledger, currency, from, id, amount, status }) =>
+    await says(ctx, identifier, ledger, amount
+      ? { type: "Accept", object: id, result: transfer(from, ctx.getActorUri(identifier).href, currency, amount) }
+      : { type: "Reject", object: id }, status),
+  // A payment is taken back.
+  "POST unpay": async (ctx, { as: identifier, ledger, id }) => await says(ctx, identifier, ledger, { type: "Undo", object: id }),
+  // What Fedify gets at an address, signed as one of ours.
+  "POST read": async (ctx, { as: identifier, id }) =>
+    (await (await ctx.getDocumentLoader({ identifier }))(id)).document,
+  "POST serve": async (_, { path, document }) => {
+    documents.set(path, document);
+    return {};
+  },
   "POST agreement": async (ctx, { as: identifier, id }) => {
     const options = await loaders(ctx, identifier);
     const agreement = await ctx.lookupObject(id, options);
@@ -787,8 +934,20 @@ async function serveWeb(req, res) {
   const headers = new Headers();
   for (let i = 0; i < req.rawHeaders.length; i += 2) headers.append(req.rawHeaders[i], req.rawHeaders[i + 1]);
   const body = req.method === "GET" || req.method === "HEAD" ? undefined : await bodyOf(req);
+  if (documents.has(req.url)) {
+    res.writeHead(200, { "Content-Type": "application/activity+json" });
+    res.end(JSON.stringify(documents.get(req.url)));
+    return;
+  }
   const request = new Request(new URL(req.url, origin), { method: req.method, headers, body });
   const response = await federation.fetch(request, { contextData: undefined });
+  if (implemented && req.url === "/people/ana" && response.ok) { // Fedify's classes have no word for it
+    const actor = await response.json();
+    actor.generator = { type: "Application", implements: [{ href: implemented, name: "payments" }] };
+    res.writeHead(200, { "Content-Type": response.headers.get("Content-Type") });
+    res.end(JSON.stringify(actor));
+    return;
+  }
   res.writeHead(response.status, Object.fromEntries(response.headers));
   res.end(Buffer.from(await response.arrayBuffer()));
 }

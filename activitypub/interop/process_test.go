@@ -286,10 +286,11 @@ type peerState struct {
 		ID, Actor, Content string
 		Objects            []string
 	}
-	Refused []struct{ ID, Actor, Reason string }
-	Errors  []string
-	Answers []peerAnswer
-	Shown   []struct{ Path, By string }
+	Payments []peerPayment
+	Refused  []struct{ ID, Actor, Reason string }
+	Errors   []string
+	Answers  []peerAnswer
+	Shown    []struct{ Path, By string }
 }
 
 type peerFollow struct{ Local, Actor, Follow, State string }
