@@ -27,6 +27,18 @@ func (c *app) handle(db *storage.DB, id storage.ID) (string, error) {
 	return a.Handle(c.host()), nil
 }
 
+// whoActed names a user; 0 is the operator.
+func (c *app) whoActed(db *storage.DB, id storage.ID) (string, error) {
+	if id == 0 {
+		return "the operator", nil
+	}
+	u, err := db.UserByID(c.ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return c.handle(db, u.ActorID)
+}
+
 type userDeleteCmd struct {
 	Name string `arg:"" help:"Whom."`
 	Yes  bool   `help:"It is meant: this cannot be taken back."`

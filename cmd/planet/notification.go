@@ -18,12 +18,13 @@ func (notificationsCmd) Help() string { return "Example: planet user notificatio
 // notificationEntry is a notification as --json prints one.
 type notificationEntry struct {
 	ID     storage.ID  `json:"id"`
-	Kind   string      `json:"kind"` // mention, follow, follow_request, favourite, reblog, poll, quote, admin.report, join_request, join_approved, join_refused, agreement, or order. and how an order stands
+	Kind   string      `json:"kind"` // mention, follow, follow_request, favourite, reblog, poll, quote, admin.report, join_request, join_approved, join_refused, agreement, or order., payment. or request. and how it stands
 	From   string      `json:"from"`
 	Post   storage.IRI `json:"post,omitempty"`
 	Report storage.ID  `json:"report,omitempty"`
 	Order  storage.ID  `json:"order,omitempty"`
-	Text   string      `json:"text,omitempty"` // of an order's news, for people
+	Pay    storage.ID  `json:"payment,omitempty"`
+	Text   string      `json:"text,omitempty"` // for people: the news of an order or a payment, and what to do
 	When   time.Time   `json:"when"`
 }
 
@@ -43,9 +44,13 @@ func (cmd notificationsCmd) Run(c *app) error {
 			if e.From, err = c.handle(db, n.FromID); err != nil {
 				return err
 			}
+			e.Order, e.Pay = n.OrderID, n.PaymentID
 			switch {
+			case n.PaymentID != 0:
+				if e.Text, err = c.paymentNews(db, &n); err != nil {
+					return err
+				}
 			case n.OrderID != 0:
-				e.Order = n.OrderID
 				if e.Text, err = c.orderNews(db, &n, e.From); err != nil {
 					return err
 				}
@@ -69,6 +74,8 @@ func (cmd notificationsCmd) Run(c *app) error {
 			about := string(e.Post)
 			if e.Text != "" {
 				about = e.Text
+			} else if e.Kind == "request."+storage.RequestRefused {
+				about = "no to what was asked for in " + about
 			} else if e.Report != 0 {
 				about = "report " + e.Report.String()
 			}

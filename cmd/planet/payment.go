@@ -551,3 +551,73 @@ func plural(n int64, one, many string) string {
 	}
 	return fmt.Sprintf("%d %s", n, strings.TrimSpace(many))
 }
+
+// paymentNews says what has come of a payment, and what is to be done now.
+func (c *app) paymentNews(db *storage.DB, n *storage.Notification) (string, error) {
+	p, err := db.PaymentByID(c.ctx, n.PaymentID)
+	if err != nil {
+		return "", err
+	}
+	var u ledger.Currency
+	if p.CurrencyID != 0 {
+		here, err := db.CurrencyByID(c.ctx, p.CurrencyID)
+		if err != nil {
+			return "", err
+		}
+		u = here.Book
+	} else {
+		there, err := db.ForeignCurrencyByIRI(c.ctx, p.Currency)
+		if err != nil {
+			return "", err
+		}
+		u.Code, u.Scale = there.Code, uint8(there.Scale)
+	}
+	names := [2]string{string(p.Payer), string(p.Payee)}
+	for i, iri := range []storage.IRI{p.Payer, p.Payee} {
+		if a, err := db.ActorByIRI(c.ctx, iri); err == nil {
+			names[i] = a.Handle(c.host())
+		} else if !errors.Is(err, storage.ErrNotFound) {
+			return "", err
+		}
+	}
+	payer, payee := names[0], names[1]
+	amount := u.Format(int64(p.Amount)) + " " + u.Code
+	text, next := "", ""
+	switch state := strings.TrimPrefix(n.Kind, "payment."); state {
+	case storage.PaymentWaiting:
+		who, err := c.whoActed(db, p.UserID)
+		if err != nil {
+			return "", err
+		}
+		text, next = fmt.Sprintf("%s wants %s to pay %s to %s", who, payer, amount, payee), fmt.Sprintf("planet payment approve %s --by", p.ID)
+	case "approved":
+		who, err := c.whoActed(db, p.SecondID)
+		if err != nil {
+			return "", err
+		}
+		text = fmt.Sprintf("%s said yes to %s for %s", who, amount, payee)
+	case storage.PaymentRefused:
+		text = fmt.Sprintf("%s for %s was not approved", amount, payee)
+		if p.Words != "" {
+			text += ": " + p.Words
+		}
+	case storage.PaymentHeld:
+		text, next = fmt.Sprintf("%s holds %s for %s until %s", payer, amount, payee, stamp(p.ExpiresAt)), "planet payment post "+p.ID.String()
+	case storage.PaymentCommitted:
+		if text = fmt.Sprintf("%s paid %s to %s", payer, amount, payee); p.RefundOf != nil {
+			text = fmt.Sprintf("%s gave %s back to %s", payer, amount, payee)
+		}
+	default:
+		text = fmt.Sprintf("%s from %s to %s is %s", amount, payer, payee, state)
+		if p.Words != "" {
+			text += ": " + p.Words
+		}
+	}
+	if p.Memo != "" {
+		text += " (" + p.Memo + ")"
+	}
+	if next != "" && "payment."+p.State == n.Kind { // it may be over
+		text += ": " + next
+	}
+	return text, nil
+}
