@@ -71,7 +71,7 @@ func (n *Node) WriteEvents(ctx context.Context, c *storage.Currency, j *ledger.J
 		if err != nil {
 			return err
 		}
-		e.node(event)
+		e.event(event)
 	}
 	e.text("\n]}\n")
 	return e.err
@@ -84,7 +84,7 @@ func (n *Node) WriteEventsAbroad(events []map[string]any, w io.Writer) error {
 		return err
 	}
 	for _, event := range events {
-		e.node(event)
+		e.event(event)
 	}
 	e.text("\n]}\n")
 	return e.err
@@ -111,6 +111,12 @@ func (e *export) text(s string) {
 	if e.err == nil {
 		_, e.err = io.WriteString(e.w, s)
 	}
+}
+
+// event writes a payment's event, which is of one type for readers of ValueFlows.
+func (e *export) event(m map[string]any) {
+	m["type"] = "EconomicEvent"
+	e.node(m)
 }
 
 // node writes one object of the graph.
@@ -189,9 +195,7 @@ func (e *export) writePayments(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			event := eventToWire(p, m.Book, corrects)
-			event["type"] = "EconomicEvent" // ValueFlows knows no other
-			e.node(event)
+			e.event(eventToWire(p, m.Book, corrects))
 		}
 	}
 }
