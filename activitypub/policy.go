@@ -164,6 +164,16 @@ func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *stora
 		if err := tx.SetStanding(ctx, actor.ID, suspended, silenced); err != nil {
 			return err
 		}
+		if actor.Local() && suspended {
+			if u, err := tx.UserByActor(ctx, actor.ID); err == nil {
+				err = tx.RevokeTokens(ctx, u.ID)
+				if err != nil {
+					return err
+				}
+			} else if !errors.Is(err, storage.ErrNotFound) {
+				return err
+			}
+		}
 		if actor.Local() && suspended != (actor.SuspendedAt != nil) { // Mastodon and others hide it too
 			a, err := tx.ActorByID(ctx, actor.ID)
 			if err != nil {

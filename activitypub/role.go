@@ -2,6 +2,7 @@ package activitypub
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -69,6 +70,23 @@ func rightTo(act string) right {
 		return rights[i]
 	}
 	return right{act: act}
+}
+
+// May refuses who may not do this as that actor: an act of the table in docs/coops.md. What does it asks again, within its transaction.
+func (n *Node) May(ctx context.Context, by By, act string) error {
+	return n.allowed(ctx, n.DB, by, act)
+}
+
+// MaySpeak reports whether an app may act for a user as an actor: as herself, or as a co-op that she may post or pay for.
+func (n *Node) MaySpeak(ctx context.Context, user *storage.User, actor *storage.Actor) (bool, error) {
+	for _, act := range []string{"post", "pay"} {
+		err := n.allowed(ctx, n.DB, By{user, actor}, act)
+		var p *Problem
+		if err == nil || !errors.As(err, &p) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // allowed refuses who may not do this as that actor.

@@ -72,17 +72,6 @@ type Invite struct {
 	RevokedAt *time.Time
 }
 
-// Token lets an app act for a user as an actor. The token itself is not kept.
-type Token struct {
-	ID        ID `gorm:"primaryKey;autoIncrement:false"`
-	Hash      string
-	UserID    ID
-	ActorID   ID
-	Scopes    string
-	CreatedAt time.Time
-	RevokedAt *time.Time
-}
-
 // CreateUser adds a user. ErrConflict when the name is taken.
 func (db *DB) CreateUser(ctx context.Context, u *User) error {
 	return db.Transaction(ctx, func(tx *DB) error {
@@ -109,6 +98,18 @@ func (db *DB) UserByName(ctx context.Context, name string) (*User, error) {
 func (db *DB) UserByID(ctx context.Context, id ID) (*User, error) {
 	var u User
 	return &u, translate(db.q(ctx).Where("id = ?", id).Take(&u).Error)
+}
+
+// UserByEmail finds a user by her address, in any case, or ErrNotFound; also when two have it.
+func (db *DB) UserByEmail(ctx context.Context, email string) (*User, error) {
+	var us []User
+	if err := db.q(ctx).Where("lower(email) = ? AND email <> ''", strings.ToLower(email)).Limit(2).Find(&us).Error; err != nil {
+		return nil, translate(err)
+	}
+	if len(us) != 1 {
+		return nil, ErrNotFound
+	}
+	return &us[0], nil
 }
 
 // UserByActor finds the user whose own actor this is, or ErrNotFound.
@@ -264,33 +265,5 @@ func (db *DB) RevokeInvite(ctx context.Context, id ID) error {
 			return ErrNotFound
 		}
 		return translate(r.Error)
-	})
-}
-
-// SaveToken adds a token.
-func (db *DB) SaveToken(ctx context.Context, t *Token) error {
-	return db.Transaction(ctx, func(tx *DB) error {
-		t.ID, t.CreatedAt = tx.NewID(), tx.Now().UTC()
-		return translate(tx.q(ctx).Create(t).Error)
-	})
-}
-
-// TokenByHash finds a token in use, or ErrNotFound.
-func (db *DB) TokenByHash(ctx context.Context, hash string) (*Token, error) {
-	var t Token
-	return &t, translate(db.q(ctx).Where("hash = ? AND revoked_at IS NULL", hash).Take(&t).Error)
-}
-
-// RevokeTokens ends all tokens of a user.
-func (db *DB) RevokeTokens(ctx context.Context, user ID) error {
-	return db.Transaction(ctx, func(tx *DB) error {
-		return translate(tx.q(ctx).Model(&Token{}).Where("user_id = ? AND revoked_at IS NULL", user).Update("revoked_at", tx.Now().UTC()).Error)
-	})
-}
-
-// RevokeTokensAs ends the tokens by which a user acts as an actor.
-func (db *DB) RevokeTokensAs(ctx context.Context, user, actor ID) error {
-	return db.Transaction(ctx, func(tx *DB) error {
-		return translate(tx.q(ctx).Model(&Token{}).Where("user_id = ? AND actor_id = ? AND revoked_at IS NULL", user, actor).Update("revoked_at", tx.Now().UTC()).Error)
 	})
 }

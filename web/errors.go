@@ -13,6 +13,7 @@ import (
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/web/oauth"
 )
 
 // problemOf is the table from errors to answers. What is not in it is a fault of ours: a 500 that says nothing of its cause.
@@ -23,10 +24,15 @@ func problemOf(err error) *activitypub.Problem {
 		limit   *limitError
 		tooLong *http.MaxBytesError
 		http_   *echo.HTTPError
+		refused *oauth.Error
 	)
 	switch {
 	case errors.As(err, &problem):
 		return problem
+	case errors.As(err, &refused):
+		return &activitypub.Problem{Status: refused.Status, Code: refused.Code, Detail: refused.Description}
+	case errors.Is(err, oauth.ErrForm):
+		return &activitypub.Problem{Status: http.StatusBadRequest, Code: "form", Detail: "The body of the request could not be read."}
 	case errors.As(err, &invalid):
 		return &activitypub.Problem{Status: http.StatusUnprocessableEntity, Code: "invalid", Detail: invalid.Error()}
 	case errors.As(err, &limit):
@@ -75,6 +81,7 @@ func (s *Server) fail(err error, c echo.Context) {
 		return
 	}
 	p := problemOf(err)
+	api := strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/oauth/") && c.Path() != "/oauth/authorize"
 	if p.Status >= 500 && !errors.Is(err, errPanic) && !errors.Is(err, storage.ErrBusy) && !errors.Is(err, errStopping) && r.Context().Err() == nil {
 		s.Log.Error("request failed", "method", r.Method, "route", c.Path(), "err", err)
 	}
@@ -87,9 +94,9 @@ func (s *Server) fail(err error, c echo.Context) {
 		retry = strconv.Itoa(int(math.Ceil(limit.wait.Seconds())))
 	}
 	switch {
-	case strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/oauth/"):
+	case api:
 		s.retryAfter(h, p, retry)
-		_ = c.JSON(p.Status, map[string]string{"error": p.Detail})
+		_ = c.JSON(p.Status, wordsForApps(c, err, p))
 	case s.readsDocuments(c):
 		activitypub.WriteProblem(c.Response(), p)
 	default:
@@ -99,6 +106,26 @@ func (s *Server) fail(err error, c echo.Context) {
 			_ = c.String(p.Status, p.Detail+"\n")
 		}
 	}
+}
+
+// wordsForApps is an error in the words of Mastodon, which apps show to people and some of them compare.
+func wordsForApps(c echo.Context, err error, p *activitypub.Problem) map[string]string {
+	var refused *oauth.Error
+	switch {
+	case errors.As(err, &refused):
+		out := map[string]string{"error": refused.Code}
+		if refused.Description != "" {
+			out["error_description"] = refused.Description
+		}
+		return out
+	case p.Status == http.StatusNotFound && c.Path() == "" || errors.Is(err, echo.ErrNotFound):
+		return map[string]string{"error": "Not found"}
+	case p.Status == http.StatusNotFound:
+		return map[string]string{"error": "Record not found"}
+	case p.Status == http.StatusUnprocessableEntity:
+		return map[string]string{"error": "Validation failed: " + p.Detail}
+	}
+	return map[string]string{"error": p.Detail}
 }
 
 func (s *Server) retryAfter(h http.Header, p *activitypub.Problem, seconds string) {

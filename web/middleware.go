@@ -84,6 +84,47 @@ func (s *Server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// trimSlash takes the slash from the end of an address of the API: Mastodon.py asks for /api/v1/instance/ and gives up on anything but an answer.
+func (s *Server) trimSlash(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		u := c.Request().URL
+		if strings.HasPrefix(u.Path, "/api/") && len(u.Path) > len("/api/") && strings.HasSuffix(u.Path, "/") {
+			u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
+		}
+		return next(c)
+	}
+}
+
+// forScripts reports whether pages of other sites may read an address: clients that run in a browser. None of it is answered by a cookie.
+func forScripts(path string) bool {
+	for _, prefix := range []string{"/api/", "/.well-known/", "/nodeinfo/", "/media/"} {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return path == "/oauth/token" || path == "/oauth/revoke" || path == "/oauth/userinfo"
+}
+
+// cors lets scripts of other sites read the API (security.md WEB 262: never with credentials), and answers what browsers ask first. It stands before the routes, so that
+// what is not found can be read as well.
+func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r, h := c.Request(), c.Response().Header()
+		if !forScripts(r.URL.Path) {
+			return next(c)
+		}
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Expose-Headers", "Link, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id")
+		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+			return next(c)
+		}
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key")
+		h.Set("Access-Control-Max-Age", "86400")
+		return c.NoContent(http.StatusNoContent)
+	}
+}
+
 // recoverPanic turns a panic into a 500 and a line with its stack.
 func (s *Server) recoverPanic() echo.MiddlewareFunc {
 	return middleware.RecoverWithConfig(middleware.RecoverConfig{
@@ -155,10 +196,13 @@ var (
 	quotaPages     = quota{"pages", 10, 200}
 	quotaForms     = quota{"forms", 0.2, 20}
 	quotaMedia     = quota{"media", 50, 1000} // one page may show a hundred pictures
+	quotaAPI       = quota{"api", 10, 600}    // a family behind one address, with several apps each
 )
 
 func quotaOf(c echo.Context) quota {
 	switch route := c.Path(); {
+	case strings.HasPrefix(c.Request().URL.Path, "/api/") && route != "/api/v1/apps":
+		return quotaAPI
 	case secretRoute(route) || c.Request().Method == http.MethodPost && !slices.Contains(documents, route):
 		return quotaForms
 	case strings.HasPrefix(route, "/media/"):

@@ -28,6 +28,7 @@ func (s *Server) routes() *echo.Echo {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
 	e.IPExtractor = s.clientAddress()
+	e.Pre(s.trimSlash, s.cors)
 	e.Use(s.observe, s.secureHeaders, s.recoverPanic(), s.refuseWhenStopping, s.checkHost, s.limitRate)
 
 	read := []string{http.MethodGet, http.MethodHead}
@@ -48,6 +49,7 @@ func (s *Server) routes() *echo.Echo {
 	e.Match(read, "/currencies/*", s.currency)
 	e.Match(read, "/media/:name", s.media)
 	e.Match(read, "/media/remote/:mac/:address", s.remoteMedia)
+	s.oauth.Register(e)
 	s.pages.Register(e)
 	return e
 }

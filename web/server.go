@@ -22,6 +22,7 @@ import (
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/web/oauth"
 	"planet/web/pages"
 )
 
@@ -56,6 +57,7 @@ type Server struct {
 	Config
 	host     string // of the origin, lower case, without the scheme's own port
 	echo     *echo.Echo
+	oauth    *oauth.Server
 	pages    *pages.Pages
 	counts   *counters
 	limits   *limits
@@ -78,13 +80,14 @@ func New(c Config) (*Server, error) {
 	if c.Signup == "" {
 		c.Signup = "invite"
 	}
+	auth := &oauth.Server{DB: c.DB, Origin: c.Origin, MayPost: c.Node.MaySpeak}
 	p, err := pages.New(pages.Config{
-		Node: c.Node, DB: c.DB, Origin: c.Origin, Version: c.Version, Signup: c.Signup, SetupCode: c.SetupCode,
+		Node: c.Node, DB: c.DB, Origin: c.Origin, Version: c.Version, Signup: c.Signup, SetupCode: c.SetupCode, OAuth: auth,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: c, host: trimPort(scheme, host), pages: p, counts: newCounters(), limits: newLimits(c.DB.Now)}
+	s := &Server{Config: c, host: trimPort(scheme, host), oauth: auth, pages: p, counts: newCounters(), limits: newLimits(c.DB.Now)}
 	s.echo = s.routes()
 	return s, nil
 }

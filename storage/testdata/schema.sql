@@ -140,6 +140,19 @@ CREATE TABLE approvals (
   PRIMARY KEY (join_request_id, user_id)
 );
 
+CREATE TABLE apps (
+  id            INTEGER PRIMARY KEY,
+  client_id     TEXT NOT NULL UNIQUE,
+  secret_hash   TEXT NOT NULL, -- SHA-256, hex
+  name          TEXT NOT NULL,
+  website       TEXT NOT NULL,
+  redirect_uris TEXT NOT NULL, -- JSON
+  scopes        TEXT NOT NULL, -- what it may ask for at most
+  created_at    DATETIME NOT NULL
+);
+
+CREATE INDEX apps_created ON apps (created_at);
+
 CREATE TRIGGER audit_entries_keep_delete BEFORE DELETE ON audit_entries BEGIN SELECT RAISE(ABORT, 'audit entries are append-only'); END;
 
 CREATE TRIGGER audit_entries_keep_update BEFORE UPDATE ON audit_entries BEGIN SELECT RAISE(ABORT, 'audit entries are append-only'); END;
@@ -314,6 +327,23 @@ CREATE TABLE foreign_currencies (
   fetched_at DATETIME NOT NULL
 );
 
+CREATE TABLE grants (
+  id           INTEGER PRIMARY KEY,
+  hash         TEXT NOT NULL UNIQUE, -- SHA-256 of the code, hex
+  app_id       INTEGER NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+  user_id      INTEGER NOT NULL REFERENCES users (id),
+  actor_id     INTEGER NOT NULL REFERENCES actors (id), -- as whom
+  redirect_uri TEXT NOT NULL,
+  scopes       TEXT NOT NULL,
+  challenge    TEXT NOT NULL, -- of PKCE, S256; '' for none
+  created_at   DATETIME NOT NULL,
+  used_at      DATETIME
+);
+
+CREATE INDEX grants_app ON grants (app_id);
+
+CREATE INDEX grants_created ON grants (created_at);
+
 CREATE TABLE hashtags (
   name    TEXT NOT NULL,
   post_id INTEGER NOT NULL REFERENCES posts (id),
@@ -333,6 +363,16 @@ CREATE TABLE hosts (
   unavailable_at   DATETIME,
   scheme           TEXT NOT NULL -- the signature that worked: '', cavage, rfc9421
 );
+
+CREATE TABLE idempotency_keys (
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  key        TEXT NOT NULL,
+  object_id  INTEGER NOT NULL, -- what came of it
+  created_at DATETIME NOT NULL,
+  PRIMARY KEY (actor_id, key)
+);
+
+CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at);
 
 CREATE TABLE invites (
   id         INTEGER PRIMARY KEY,
@@ -402,6 +442,15 @@ CREATE TABLE likes (
 
 CREATE INDEX likes_post ON likes (post_id, id);
 
+CREATE TABLE markers (
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  timeline   TEXT NOT NULL CHECK (timeline IN ('home', 'notifications')),
+  last_read  INTEGER NOT NULL,
+  version    INTEGER NOT NULL,
+  updated_at DATETIME NOT NULL,
+  PRIMARY KEY (actor_id, timeline)
+);
+
 CREATE TABLE media (
   id         INTEGER PRIMARY KEY,
   actor_id   INTEGER NOT NULL REFERENCES actors (id),
@@ -461,6 +510,13 @@ CREATE TABLE mutes (
 );
 
 CREATE INDEX mutes_target ON mutes (target_id);
+
+CREATE TABLE notes (
+  actor_id  INTEGER NOT NULL REFERENCES actors (id),
+  target_id INTEGER NOT NULL REFERENCES actors (id),
+  text      TEXT NOT NULL,
+  PRIMARY KEY (actor_id, target_id)
+);
 
 CREATE TABLE notifications (
   id         INTEGER PRIMARY KEY,
@@ -775,6 +831,16 @@ CREATE TABLE role_limits (
   PRIMARY KEY (coop_id, role, currency_id)
 );
 
+CREATE TABLE sessions (
+  id         INTEGER PRIMARY KEY,
+  hash       TEXT NOT NULL UNIQUE, -- SHA-256 of what the cookie holds, hex
+  user_id    INTEGER NOT NULL REFERENCES users (id),
+  created_at DATETIME NOT NULL,
+  expires_at DATETIME NOT NULL
+);
+
+CREATE INDEX sessions_user ON sessions (user_id);
+
 CREATE TABLE settings (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
@@ -814,13 +880,19 @@ CREATE TABLE tiles ( -- full ones; partial ones are computed
 
 CREATE TABLE tokens (
   id         INTEGER PRIMARY KEY,
-  hash       TEXT NOT NULL UNIQUE,
-  user_id    INTEGER NOT NULL REFERENCES users (id),
-  actor_id   INTEGER NOT NULL REFERENCES actors (id), -- as whom
+  hash       TEXT NOT NULL UNIQUE, -- SHA-256, hex
+  app_id     INTEGER NOT NULL, -- 0: made at the command line
+  grant_id   INTEGER NOT NULL, -- the code that it was given for; 0: none
+  user_id    INTEGER NOT NULL, -- 0: of the app itself
+  actor_id   INTEGER NOT NULL, -- as whom; 0 likewise
   scopes     TEXT NOT NULL,
   created_at DATETIME NOT NULL,
   revoked_at DATETIME
 );
+
+CREATE INDEX tokens_app ON tokens (app_id);
+
+CREATE INDEX tokens_user ON tokens (user_id);
 
 CREATE TABLE tombstones (
   iri        TEXT NOT NULL,

@@ -27,6 +27,7 @@ import (
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/web/oauth"
 )
 
 //go:embed templates/*.html
@@ -43,6 +44,7 @@ type Config struct {
 	Version   string
 	Signup    string                                    // closed, invite, approval or open
 	SetupCode func(ctx context.Context) (string, error) // as in web.Config
+	OAuth     *oauth.Server
 }
 
 // Pages shows the pages of one node.
@@ -53,6 +55,9 @@ type Pages struct {
 	sameSite  *http.CrossOriginProtection
 
 	joining sync.Mutex // one at a time uses up an invitation, or the setup link
+
+	tries  tries  // to sign in
+	nobody string // the hash of a password that nobody knows
 }
 
 // asset is a file below /static.
@@ -68,11 +73,15 @@ func New(c Config) (*Pages, error) {
 	if err := p.readAssets(); err != nil {
 		return nil, err
 	}
+	var err error
+	if p.nobody, err = storage.HashPassword(oauth.NewSecret()); err != nil {
+		return nil, err
+	}
 	parts, err := template.New("").Funcs(p.words()).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"home", "about", "profile", "post", "offer", "market", "pay", "request", "tag", "currency", "interact", "continue", "setup", "invite", "welcome", "error"} {
+	for _, name := range []string{"home", "about", "profile", "post", "offer", "market", "pay", "request", "tag", "currency", "interact", "continue", "setup", "signin", "authorize", "code", "invite", "welcome", "error"} {
 		t, err := parts.Clone()
 		if err != nil {
 			return nil, err
@@ -97,6 +106,7 @@ func (p *Pages) Register(e *echo.Echo) {
 		{"/offers", p.market},
 		{"/needs", p.needs},
 		{"/authorize_interaction", p.interact},
+		{"/oauth/authorize", p.authorize},
 		{"/setup/:code", p.setup},
 		{"/invite/:code", p.invite},
 		{"/pay/:code", p.pay},
@@ -107,6 +117,7 @@ func (p *Pages) Register(e *echo.Echo) {
 		e.Match([]string{http.MethodGet, http.MethodHead}, r.path, r.handle)
 	}
 	e.POST("/interact", p.continueElsewhere, p.ownForm)
+	e.POST("/oauth/authorize", p.authorizeSubmit, p.ownForm)
 	e.POST("/setup/:code", p.setupSubmit, p.ownForm)
 	e.POST("/invite/:code", p.inviteSubmit, p.ownForm)
 	e.POST("/pay/:code", p.paySubmit, p.ownForm)
@@ -270,5 +281,5 @@ func (p *Pages) serveAsset(c echo.Context, name string) error {
 // robots keeps crawlers from what is no page to read.
 func (p *Pages) robots(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=86400")
-	return c.String(http.StatusOK, "User-agent: *\nDisallow: /authorize_interaction\nDisallow: /interact\nDisallow: /setup/\nDisallow: /invite/\nDisallow: /pay/\n")
+	return c.String(http.StatusOK, "User-agent: *\nDisallow: /authorize_interaction\nDisallow: /interact\nDisallow: /oauth/\nDisallow: /setup/\nDisallow: /invite/\nDisallow: /pay/\n")
 }

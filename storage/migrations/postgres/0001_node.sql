@@ -110,16 +110,6 @@ CREATE TABLE invites (
   revoked_at TIMESTAMPTZ
 );
 
-CREATE TABLE tokens (
-  id         BIGINT PRIMARY KEY,
-  hash       TEXT NOT NULL UNIQUE,
-  user_id    BIGINT NOT NULL REFERENCES users (id),
-  actor_id   BIGINT NOT NULL REFERENCES actors (id), -- as whom
-  scopes     TEXT NOT NULL,
-  created_at TIMESTAMPTZ NOT NULL,
-  revoked_at TIMESTAMPTZ
-);
-
 CREATE TABLE follows (
   id         BIGINT PRIMARY KEY,
   iri        TEXT NOT NULL UNIQUE,
@@ -428,7 +418,6 @@ DROP TABLE mentions;
 DROP TABLE media;
 DROP TABLE posts;
 DROP TABLE follows;
-DROP TABLE tokens;
 DROP TABLE invites;
 DROP TABLE acts;
 DROP FUNCTION keep_acts();

@@ -110,16 +110,6 @@ CREATE TABLE invites (
   revoked_at DATETIME
 );
 
-CREATE TABLE tokens (
-  id         INTEGER PRIMARY KEY,
-  hash       TEXT NOT NULL UNIQUE,
-  user_id    INTEGER NOT NULL REFERENCES users (id),
-  actor_id   INTEGER NOT NULL REFERENCES actors (id), -- as whom
-  scopes     TEXT NOT NULL,
-  created_at DATETIME NOT NULL,
-  revoked_at DATETIME
-);
-
 CREATE TABLE follows (
   id         INTEGER PRIMARY KEY,
   iri        TEXT NOT NULL UNIQUE,
@@ -430,7 +420,6 @@ DROP TABLE mentions;
 DROP TABLE media;
 DROP TABLE posts;
 DROP TABLE follows;
-DROP TABLE tokens;
 DROP TABLE invites;
 DROP TABLE acts;
 DROP TABLE members;

@@ -1,0 +1,171 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"planet/storage"
+	"planet/web/oauth"
+)
+
+const sessionLife = 30 * 24 * time.Hour
+
+// visitor is who is signed in with a browser.
+type visitor struct {
+	secret string // of her cookie
+	user   *storage.User
+	actor  *storage.Actor // her own
+}
+
+// cookieName has the prefix by which browsers hold a cookie to this host alone, wherever the origin lets them.
+func (p *Pages) cookieName() string {
+	if strings.HasPrefix(p.Origin, "https://") {
+		return "__Host-planet"
+	}
+	return "planet"
+}
+
+func (p *Pages) cookie(value string, life time.Duration) *http.Cookie {
+	return &http.Cookie{Name: p.cookieName(), Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: strings.HasPrefix(p.Origin, "https://")}
+}
+
+// visitor finds who is signed in; nil for nobody.
+func (p *Pages) visitor(c echo.Context) (*visitor, error) {
+	ctx := c.Request().Context()
+	cookie, err := c.Request().Cookie(p.cookieName())
+	if err != nil {
+		return nil, nil
+	}
+	s, err := p.DB.SessionByHash(ctx, oauth.Hash(cookie.Value))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	v := &visitor{secret: cookie.Value}
+	if v.user, err = p.DB.UserByID(ctx, s.UserID); err != nil {
+		return nil, err
+	}
+	if v.actor, err = p.DB.ActorByID(ctx, v.user.ActorID); err != nil {
+		return nil, err
+	}
+	if v.user.SuspendedAt != nil || v.actor.SuspendedAt != nil || v.actor.DeletedAt != nil {
+		return nil, nil
+	}
+	return v, nil
+}
+
+// signIn begins a session under a new secret: one that a browser had before is worth nothing (security.md SES 229).
+func (p *Pages) signIn(c echo.Context, u *storage.User) error {
+	ctx := c.Request().Context()
+	if err := p.signOut(c); err != nil {
+		return err
+	}
+	secret := oauth.NewSecret()
+	if err := p.DB.SaveSession(ctx, &storage.Session{Hash: oauth.Hash(secret), UserID: u.ID, ExpiresAt: p.DB.Now().UTC().Add(sessionLife)}); err != nil {
+		return err
+	}
+	c.SetCookie(p.cookie(secret, sessionLife))
+	return nil
+}
+
+// signOut ends the session of this browser, on this node too.
+func (p *Pages) signOut(c echo.Context) error {
+	cookie, err := c.Request().Cookie(p.cookieName())
+	if err != nil {
+		return nil
+	}
+	c.SetCookie(p.cookie("", -time.Second))
+	return p.DB.DeleteSession(c.Request().Context(), oauth.Hash(cookie.Value))
+}
+
+var (
+	errSignIn  = errors.New("This name and this password do not belong together. Look at both again.")
+	errTooMany = errors.New("There were too many tries for this name. Wait some minutes, then try again.")
+)
+
+// checkSignIn finds the person of a name (or address) and a password. It takes the same time whether the name exists (security.md SES 228).
+func (p *Pages) checkSignIn(ctx context.Context, name, password string) (*storage.User, error) {
+	name = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(name), "@"))
+	if at := strings.TrimSuffix(name, "@"+strings.ToLower(p.Node.Host)); at != name {
+		name = at
+	}
+	if !p.tries.take(name, p.DB.Now()) {
+		return nil, errTooMany
+	}
+	find := p.DB.UserByName
+	if strings.Contains(name, "@") {
+		find = p.DB.UserByEmail
+	}
+	u, err := find(ctx, name)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return nil, err
+	}
+	hash := p.nobody
+	if err == nil && u.PasswordHash != "" {
+		hash = u.PasswordHash
+	}
+	if storage.CheckPassword(hash, password) != nil || err != nil || hash == p.nobody {
+		return nil, errSignIn
+	}
+	a, err := p.DB.ActorByID(ctx, u.ActorID)
+	if err != nil {
+		return nil, err
+	}
+	if u.SuspendedAt != nil || a.SuspendedAt != nil || a.DeletedAt != nil {
+		return nil, errSignIn
+	}
+	p.tries.forget(name)
+	return u, nil
+}
+
+// tries bounds how often somebody may be guessed at: burst times, then once every pause. Nobody is locked out for longer than that.
+type tries struct {
+	mu   sync.Mutex
+	last map[string]time.Time // when the bucket of a name was empty; touched under mu
+}
+
+const (
+	triesBurst = 20
+	triesPause = 2 * time.Minute
+	maxTried   = 10_000
+)
+
+func (t *tries) take(name string, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.last == nil {
+		t.last = map[string]time.Time{}
+	}
+	full := now.Add(-triesBurst * triesPause)
+	at, known := t.last[name]
+	if !known || at.Before(full) {
+		at = full
+	}
+	if at = at.Add(triesPause); at.After(now) {
+		return false
+	}
+	if !known && len(t.last) >= maxTried {
+		for other, used := range t.last {
+			if used.Before(full) || len(t.last) >= maxTried {
+				delete(t.last, other)
+			}
+		}
+	}
+	t.last[name] = at
+	return true
+}
+
+func (t *tries) forget(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.last, name)
+}
