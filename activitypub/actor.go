@@ -111,12 +111,19 @@ func (n *Node) actorToWire(ctx context.Context, db *storage.DB, a *storage.Actor
 	return m, nil
 }
 
-// profileFields shows what a co-op says of itself where every server displays it: as PropertyValues.
-func profileFields(a *storage.Actor) []any {
-	var out []any
+// profileFields shows what an actor says of itself where every server displays it: as PropertyValues.
+func profileFields(a *storage.Actor) (out []any) {
+	for _, f := range FieldsOf(a) {
+		out = append(out, map[string]any{"type": "PropertyValue", "name": f.Name, "value": f.Value})
+	}
+	return out
+}
+
+// FieldsOf is what an actor of this node says of itself, line by line; the values are safe HTML.
+func FieldsOf(a *storage.Actor) (out []storage.Field) {
 	add := func(name, value string) {
 		if value != "" {
-			out = append(out, map[string]any{"type": "PropertyValue", "name": name, "value": value})
+			out = append(out, storage.Field{Name: name, Value: value})
 		}
 	}
 	add("Place", html.EscapeString(a.Place))

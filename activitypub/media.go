@@ -27,9 +27,9 @@ import (
 
 // Limits of pictures.
 const (
-	maxMedia       = 4        // of one post; Mastodon shows no more
-	maxUpload      = 16 << 20 // bytes
-	maxAlt         = 1500     // characters
+	MaxMedia       = 4        // of one post; Mastodon shows no more
+	MaxUpload      = 16 << 20 // bytes
+	MaxAlt         = 1500     // characters
 	unattachedFor  = 24 * time.Hour
 	freeMediaEvery = time.Minute
 	maxRemote      = 10 << 20 // bytes of a picture elsewhere
@@ -69,8 +69,8 @@ func (d *Description) check() error {
 	switch {
 	case !utf8.ValidString(d.Alt) || strings.ContainsRune(d.Alt, 0):
 		return invalid("alt", "the description is not valid UTF-8")
-	case utf8.RuneCountInString(d.Alt) > maxAlt:
-		return invalid("alt", "a description has at most %d characters, this has %d", maxAlt, utf8.RuneCountInString(d.Alt))
+	case utf8.RuneCountInString(d.Alt) > MaxAlt:
+		return invalid("alt", "a description has at most %d characters, this has %d", MaxAlt, utf8.RuneCountInString(d.Alt))
 	case !(d.FocusX >= -1 && d.FocusX <= 1 && d.FocusY >= -1 && d.FocusY <= 1): // NaN too
 		return invalid("focus", "the focus lies between -1 and 1")
 	}
@@ -89,10 +89,10 @@ func (n *Node) Upload(ctx context.Context, by By, r io.Reader, d Description) (*
 	if err := n.allowed(ctx, n.DB, by, "post"); err != nil {
 		return nil, err
 	}
-	im, err := n.gallery.store.Put(ctx, r, maxUpload)
+	im, err := n.gallery.store.Put(ctx, r, MaxUpload)
 	switch {
 	case errors.Is(err, media.ErrTooLarge):
-		return nil, problem(413, "too-large", "a picture has at most %d MiB", maxUpload>>20)
+		return nil, problem(413, "too-large", "a picture has at most %d MiB", MaxUpload>>20)
 	case errors.Is(err, media.ErrUnsupported), errors.Is(err, media.ErrTooManyPixels), errors.Is(err, media.ErrBroken):
 		return nil, invalid("file", "%v", err)
 	case err != nil:

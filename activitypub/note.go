@@ -18,7 +18,7 @@ import (
 
 // Limits of a post, here and from elsewhere.
 const (
-	maxPostRunes   = 5000
+	MaxPostRunes   = 5000
 	maxContent     = 150_000 // bytes of HTML
 	maxMentions    = 20      // that are resolved for one post of ours
 	maxAttachments = 16
@@ -637,6 +637,25 @@ func (n *Node) applyDelete(signer *storage.Actor) preparation {
 			return n.forgetPost(ctx, tx, p, signer)
 		}, nil
 	}
+}
+
+// ReadPost finds a post, or what shares one, that a reader (nil: anybody) may see, with its author; else ErrNotFound.
+func (n *Node) ReadPost(ctx context.Context, reader *storage.Actor, id storage.ID) (*storage.Post, *storage.Actor, error) {
+	p, err := n.DB.PostByID(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if p.DeletedAt != nil {
+		return nil, nil, storage.ErrNotFound
+	}
+	if may, err := n.mayRead(ctx, p, reader); err != nil || !may {
+		return nil, nil, errors.Join(err, storage.ErrNotFound)
+	}
+	author, err := n.DB.ActorByID(ctx, p.ActorID)
+	if err == nil && (author.SuspendedAt != nil || author.DeletedAt != nil) {
+		err = storage.ErrNotFound
+	}
+	return p, author, err
 }
 
 // mayRead reports whether reader (nil: anyone) may see a post. Whoever the author blocks may not.

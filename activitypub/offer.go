@@ -92,8 +92,8 @@ func (n *Node) fillOffer(ctx context.Context, o *storage.Offer, d OfferDraft) (e
 		return invalid("hold", "an accepted order is kept between an hour and %d days", maxHold/(24*time.Hour))
 	case d.Resource != "" && (len(d.Resource) > 2048 || !strings.Contains(string(d.Resource), ":") || strings.ContainsFunc(string(d.Resource), unicode.IsSpace)):
 		return invalid("resource", "%q is not an address, as in %sQ7802", d.Resource, wikidata)
-	case len(d.Media) > maxMedia:
-		return invalid("media", "an offer has at most %d pictures, this has %d", maxMedia, len(d.Media))
+	case len(d.Media) > MaxMedia:
+		return invalid("media", "an offer has at most %d pictures, this has %d", MaxMedia, len(d.Media))
 	}
 	o.Tags = nil
 	for _, t := range d.Tags {

@@ -229,8 +229,8 @@ func (n *Node) checkProfile(a *storage.Actor) error {
 		return invalid("name", "a person needs a name that is shown")
 	case utf8.RuneCountInString(a.Name) > 200:
 		return invalid("title", "at most 200 characters")
-	case utf8.RuneCountInString(a.Source) > maxPostRunes:
-		return invalid("summary", "at most %d characters", maxPostRunes)
+	case utf8.RuneCountInString(a.Source) > MaxPostRunes:
+		return invalid("summary", "at most %d characters", MaxPostRunes)
 	case len(a.Place) > 200 || len(a.Hours) > 500 || len(a.Category) > 100:
 		return invalid("profile", "place, hours and category have at most 200, 500 and 100 bytes")
 	case len(a.Links) > 20:
@@ -368,14 +368,14 @@ func (d *Draft) check() error {
 	switch {
 	case d.Text == "" && len(d.Media) == 0:
 		return invalid("text", "a post needs some text, or a picture")
-	case len(d.Media) > maxMedia:
-		return invalid("media", "a post has at most %d pictures, this has %d", maxMedia, len(d.Media))
+	case len(d.Media) > MaxMedia:
+		return invalid("media", "a post has at most %d pictures, this has %d", MaxMedia, len(d.Media))
 	case len(d.Media) > 0 && d.Poll != nil:
 		return invalid("media", "a poll has no pictures: other servers would show one or the other")
 	case !utf8.ValidString(d.Text) || strings.ContainsRune(d.Text, 0):
 		return invalid("text", "the text is not valid UTF-8")
-	case utf8.RuneCountInString(d.Text) > maxPostRunes:
-		return invalid("text", "a post has at most %d characters, this has %d", maxPostRunes, utf8.RuneCountInString(d.Text))
+	case utf8.RuneCountInString(d.Text) > MaxPostRunes:
+		return invalid("text", "a post has at most %d characters, this has %d", MaxPostRunes, utf8.RuneCountInString(d.Text))
 	case utf8.RuneCountInString(d.Summary) > 500:
 		return invalid("summary", "a content warning has at most 500 characters")
 	case !slices.Contains([]string{storage.Public, storage.Unlisted, storage.Private, storage.Direct}, d.Visibility):

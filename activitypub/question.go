@@ -15,11 +15,11 @@ import (
 
 // Limits of a poll: ours are Mastodon's, those of others are what is still shown.
 const (
-	maxOptions        = 10
-	maxOptionRunes    = 100
+	MaxOptions        = 10
+	MaxOptionRunes    = 100
 	maxForeignOptions = 100
 	minPollTime       = 5 * time.Minute
-	maxPollTime       = 31 * 24 * time.Hour
+	MaxPollLife       = 31 * 24 * time.Hour
 	tallyEvery        = time.Minute // how often the numbers of a poll of ours go out at most
 )
 
@@ -31,8 +31,8 @@ type PollDraft struct {
 }
 
 func (d *PollDraft) check() error {
-	if len(d.Options) < 2 || len(d.Options) > maxOptions {
-		return invalid("poll", "a poll has 2 to %d answers", maxOptions)
+	if len(d.Options) < 2 || len(d.Options) > MaxOptions {
+		return invalid("poll", "a poll has 2 to %d answers", MaxOptions)
 	}
 	seen := map[string]bool{}
 	for i, o := range d.Options {
@@ -41,15 +41,15 @@ func (d *PollDraft) check() error {
 		switch {
 		case o == "" || !utf8.ValidString(o):
 			return invalid("poll", "an answer is empty")
-		case utf8.RuneCountInString(o) > maxOptionRunes:
-			return invalid("poll", "an answer has at most %d characters", maxOptionRunes)
+		case utf8.RuneCountInString(o) > MaxOptionRunes:
+			return invalid("poll", "an answer has at most %d characters", MaxOptionRunes)
 		case seen[o]:
 			return invalid("poll", "%q is there twice", o)
 		}
 		seen[o] = true
 	}
-	if d.Lasts < minPollTime || d.Lasts > maxPollTime {
-		return invalid("poll", "a poll lasts from %s to %d days", minPollTime, maxPollTime/(24*time.Hour))
+	if d.Lasts < minPollTime || d.Lasts > MaxPollLife {
+		return invalid("poll", "a poll lasts from %s to %d days", minPollTime, MaxPollLife/(24*time.Hour))
 	}
 	return nil
 }

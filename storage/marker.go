@@ -66,3 +66,29 @@ func (db *DB) KeepKey(ctx context.Context, actor ID, key string, object ID) erro
 		return translate(tx.q(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(row).Error)
 	})
 }
+
+// note is what somebody wrote down about somebody else, for herself.
+type note struct {
+	ActorID  ID `gorm:"primaryKey;autoIncrement:false"`
+	TargetID ID `gorm:"primaryKey;autoIncrement:false"`
+	Text     string
+}
+
+// NoteAbout is what an actor wrote down about another; "" for nothing.
+func (db *DB) NoteAbout(ctx context.Context, actor, target ID) (text string, err error) {
+	err = db.one(ctx, "SELECT text FROM notes WHERE actor_id = ? AND target_id = ?", []any{actor, target}, &text)
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return text, err
+}
+
+// SaveNoteAbout writes down something about another, or with "" forgets it.
+func (db *DB) SaveNoteAbout(ctx context.Context, actor, target ID, text string) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		if text == "" {
+			return translate(tx.q(ctx).Where("actor_id = ? AND target_id = ?", actor, target).Delete(&note{}).Error)
+		}
+		return translate(tx.q(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&note{actor, target, text}).Error)
+	})
+}

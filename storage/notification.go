@@ -44,3 +44,33 @@ func (db *DB) Untell(ctx context.Context, told ID, kind string, from ID) error {
 func (db *DB) untell(ctx context.Context, kind string, from, post ID) error {
 	return translate(db.q(ctx).Where("kind = ? AND from_id = ? AND post_id = ?", kind, from, post).Delete(&Notification{}).Error)
 }
+
+// NotificationsOf lists an actor's notifications of some kinds, newest first; from somebody alone unless from is 0. What she does not want to hear of is left out.
+func (db *DB) NotificationsOf(ctx context.Context, actor ID, kinds []string, from ID, p Page) ([]Notification, error) {
+	var ns []Notification
+	if len(kinds) == 0 {
+		return ns, nil
+	}
+	q := db.q(ctx).Where("actor_id = ? AND kind IN ?", actor, kinds)
+	if from != 0 {
+		q = q.Where("from_id = ?", from)
+	}
+	return ns, translate(p.of(q).Find(&ns).Error)
+}
+
+// NotificationOf finds a notification of an actor's; that of anybody else is ErrNotFound.
+func (db *DB) NotificationOf(ctx context.Context, actor, id ID) (*Notification, error) {
+	var n Notification
+	return &n, translate(db.q(ctx).Where("id = ? AND actor_id = ?", id, actor).Take(&n).Error)
+}
+
+// ForgetNotifications deletes one notification of an actor's, or with 0 all.
+func (db *DB) ForgetNotifications(ctx context.Context, actor, id ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		q := tx.q(ctx).Where("actor_id = ?", actor)
+		if id != 0 {
+			q = q.Where("id = ?", id)
+		}
+		return translate(q.Delete(&Notification{}).Error)
+	})
+}

@@ -79,10 +79,11 @@ const (
 // TableName keeps gorm from guessing: mentions are rows of their own beside the column.
 func (Post) TableName() string { return "posts" }
 
-// Page asks for part of a list that is sorted by falling id: below MaxID, above MinID, at most Limit (20 when 0).
+// Page asks for part of a list that is sorted by falling id: below MaxID, above MinID, at most Limit (20 when 0). With Up it is the part next above MinID, and by rising id.
 type Page struct {
 	MaxID, MinID ID
 	Limit        int
+	Up           bool
 }
 
 func (p Page) of(q *gorm.DB) *gorm.DB {
@@ -94,6 +95,9 @@ func (p Page) of(q *gorm.DB) *gorm.DB {
 	}
 	if p.Limit <= 0 {
 		p.Limit = 20
+	}
+	if p.Up {
+		return q.Order("id").Limit(p.Limit)
 	}
 	return q.Order("id DESC").Limit(p.Limit)
 }

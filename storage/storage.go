@@ -441,6 +441,9 @@ type ID int64
 // String is the id in decimal digits.
 func (id ID) String() string { return strconv.FormatInt(int64(id), 10) }
 
+// Time is when the id was drawn, to the millisecond.
+func (id ID) Time() time.Time { return time.UnixMilli(int64(id) >> 16).UTC() }
+
 // MarshalText writes decimal digits; JSON puts them between quotes.
 func (id ID) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(id), 10), nil }
 

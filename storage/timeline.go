@@ -25,6 +25,52 @@ func (db *DB) LocalTimeline(ctx context.Context, p Page) ([]Post, error) {
 	return ps, translate(p.of(q).Find(&ps).Error)
 }
 
+// PostFilter narrows a list of posts down.
+type PostFilter struct {
+	Local, Remote                  bool // of this node, or of others, alone
+	OnlyMedia, NoReplies, NoBoosts bool
+	Tag                            string // lower case, without #
+}
+
+func (f PostFilter) of(q *gorm.DB) *gorm.DB {
+	if f.Local {
+		q = q.Where("actor_id IN (SELECT id FROM actors WHERE domain = '')")
+	}
+	if f.Remote {
+		q = q.Where("actor_id NOT IN (SELECT id FROM actors WHERE domain = '')")
+	}
+	if f.OnlyMedia {
+		q = q.Where("attachments IS NOT NULL AND attachments NOT IN ('', 'null', '[]')")
+	}
+	if f.NoReplies {
+		q = q.Where("in_reply_to = ''")
+	}
+	if f.NoBoosts {
+		q = q.Where("boost_of_id IS NULL")
+	}
+	if f.Tag != "" {
+		q = q.Where("id IN (SELECT post_id FROM hashtags WHERE name = ?)", f.Tag)
+	}
+	return q
+}
+
+// PublicTimeline lists public posts that share nothing, newest first, also with a hashtag alone; replies only with one. What reader (0: anybody) does not want to hear is left out.
+func (db *DB) PublicTimeline(ctx context.Context, reader ID, f PostFilter, p Page) ([]Post, error) {
+	f.NoBoosts, f.NoReplies = true, f.Tag == ""
+	q := f.of(db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND actor_id NOT IN (SELECT id FROM actors WHERE suspended_at IS NOT NULL OR silenced_at IS NOT NULL)"))
+	if reader != 0 {
+		q = db.audible(q, reader)
+	}
+	var ps []Post
+	return ps, translate(p.of(q).Find(&ps).Error)
+}
+
+// PostsOf lists an actor's posts of some visibilities, newest first.
+func (db *DB) PostsOf(ctx context.Context, actor ID, visibilities []string, f PostFilter, p Page) ([]Post, error) {
+	var ps []Post
+	return ps, translate(p.of(f.of(db.q(ctx).Where("actor_id = ? AND deleted_at IS NULL AND visibility IN ?", actor, visibilities))).Find(&ps).Error)
+}
+
 // TagTimeline lists the public posts with a hashtag (lower case, without #), newest first.
 func (db *DB) TagTimeline(ctx context.Context, tag string, p Page) ([]Post, error) {
 	q := db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND id IN (SELECT post_id FROM hashtags WHERE name = ?) AND actor_id NOT IN (SELECT id FROM actors WHERE suspended_at IS NOT NULL OR silenced_at IS NOT NULL)", tag)

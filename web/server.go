@@ -22,6 +22,7 @@ import (
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/web/mastodon"
 	"planet/web/oauth"
 	"planet/web/pages"
 )
@@ -58,6 +59,7 @@ type Server struct {
 	host     string // of the origin, lower case, without the scheme's own port
 	echo     *echo.Echo
 	oauth    *oauth.Server
+	api      *mastodon.API
 	pages    *pages.Pages
 	counts   *counters
 	limits   *limits
@@ -87,7 +89,8 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: c, host: trimPort(scheme, host), oauth: auth, pages: p, counts: newCounters(), limits: newLimits(c.DB.Now)}
+	api := mastodon.New(mastodon.Config{Node: c.Node, DB: c.DB, OAuth: auth, Origin: c.Origin, Version: c.Version, Signup: c.Signup})
+	s := &Server{api: api, Config: c, host: trimPort(scheme, host), oauth: auth, pages: p, counts: newCounters(), limits: newLimits(c.DB.Now)}
 	s.echo = s.routes()
 	return s, nil
 }

@@ -1,0 +1,350 @@
+// Package mastodon speaks the client API of Mastodon, so that people use the apps they have (docs.joinmastodon.org/client). It is thin: a handler reads what a client
+// sent, makes one call into activitypub (what others may see) or storage (what they may not), and writes an entity.
+//
+// api.go is the table of routes with the scope that each takes; entity.go has the shapes.
+package mastodon
+
+import (
+	"context"
+	"errors"
+	"html"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"planet/activitypub"
+	"planet/storage"
+	"planet/web/oauth"
+)
+
+// version is the Mastodon whose API this is: clients switch features on by it (docs/client-api.md).
+const version = "4.2.0"
+
+// Config is what the API needs.
+type Config struct {
+	Node    *activitypub.Node
+	DB      *storage.DB
+	OAuth   *oauth.Server
+	Origin  string
+	Version string // of PLANET
+	Signup  string // closed, invite, approval or open
+}
+
+// API answers clients.
+type API struct {
+	Config
+	keys locks // of Idempotency-Keys
+}
+
+// New makes an API.
+func New(c Config) *API { return &API{Config: c} }
+
+// locks lets one at a time do something under a name.
+type locks struct {
+	mu   sync.Mutex
+	held map[string]chan struct{} // closed when it is free; under mu
+}
+
+func (l *locks) lock(name string) (unlock func()) {
+	for {
+		l.mu.Lock()
+		if l.held == nil {
+			l.held = map[string]chan struct{}{}
+		}
+		busy := l.held[name]
+		if busy == nil {
+			free := make(chan struct{})
+			l.held[name] = free
+			l.mu.Unlock()
+			return func() {
+				l.mu.Lock()
+				delete(l.held, name)
+				l.mu.Unlock()
+				close(free)
+			}
+		}
+		l.mu.Unlock()
+		<-busy
+	}
+}
+
+type caller = oauth.Caller
+
+// call is one request of a client.
+type call struct {
+	echo.Context
+	ctx  context.Context
+	form *oauth.Form
+	who  *caller // nil for nobody
+}
+
+// by is who acts, as whom.
+func (c *call) by() activitypub.By { return activitypub.By{User: c.who.User, Actor: c.who.Actor} }
+
+// reader is who reads; nil for anybody.
+func (c *call) reader() *storage.Actor {
+	if c.who == nil {
+		return nil
+	}
+	return c.who.Actor
+}
+
+// The scopes of routes that are none of oauth's.
+const (
+	open   = ""     // for anybody; a token is looked at where there is one
+	anyone = "user" // any token of a person
+)
+
+// route is a line of the table.
+type route struct {
+	method, path string
+	scope        string
+	handle       func(*API, *call) error
+}
+
+// routes is every address of the API, in the order of Mastodon's documentation.
+var routes = []route{
+	{"GET", "/api/v1/instance", open, (*API).instanceV1},
+	{"GET", "/api/v2/instance", open, (*API).instance},
+	{"GET", "/api/v1/instance/peers", open, (*API).none},
+	{"GET", "/api/v1/instance/rules", open, (*API).none},
+	{"GET", "/api/v1/instance/activity", open, (*API).none},
+	{"GET", "/api/v1/instance/extended_description", open, (*API).description},
+	{"GET", "/api/v1/instance/privacy_policy", open, (*API).description},
+	{"GET", "/api/v1/instance/translation_languages", open, (*API).nothing},
+	{"GET", "/api/v1/custom_emojis", open, (*API).none},
+	{"GET", "/api/v1/announcements", anyone, (*API).none},
+	{"GET", "/api/v1/directory", open, (*API).directory},
+	{"GET", "/api/v1/trends", open, (*API).none},
+	{"GET", "/api/v1/trends/tags", open, (*API).none},
+	{"GET", "/api/v1/trends/statuses", open, (*API).none},
+	{"GET", "/api/v1/trends/links", open, (*API).none},
+	{"GET", "/api/v1/suggestions", "read", (*API).none},
+	{"GET", "/api/v2/suggestions", "read", (*API).none},
+
+	{"GET", "/api/v1/accounts/verify_credentials", "read:accounts", (*API).verifyCredentials},
+	{"PATCH", "/api/v1/accounts/update_credentials", "write:accounts", (*API).updateCredentials},
+	{"GET", "/api/v1/preferences", "read:accounts", (*API).preferences},
+	{"GET", "/api/v1/accounts/relationships", "read:follows", (*API).relationships},
+	{"GET", "/api/v1/accounts/familiar_followers", "read:follows", (*API).familiarFollowers},
+	{"GET", "/api/v1/accounts/lookup", open, (*API).lookup},
+	{"GET", "/api/v1/accounts/search", "read:accounts", (*API).searchAccounts},
+	{"GET", "/api/v1/accounts/:id", open, (*API).showAccount},
+	{"GET", "/api/v1/accounts/:id/statuses", open, (*API).accountStatuses},
+	{"GET", "/api/v1/accounts/:id/followers", open, (*API).followers},
+	{"GET", "/api/v1/accounts/:id/following", open, (*API).following},
+	{"GET", "/api/v1/accounts/:id/featured_tags", open, (*API).none},
+	{"GET", "/api/v1/accounts/:id/lists", "read:lists", (*API).none},
+	{"GET", "/api/v1/accounts/:id/identity_proofs", "read:accounts", (*API).none},
+	{"POST", "/api/v1/accounts/:id/follow", "write:follows", (*API).follow},
+	{"POST", "/api/v1/accounts/:id/unfollow", "write:follows", (*API).unfollow},
+	{"POST", "/api/v1/accounts/:id/remove_from_followers", "write:follows", (*API).removeFollower},
+	{"POST", "/api/v1/accounts/:id/block", "write:blocks", (*API).block},
+	{"POST", "/api/v1/accounts/:id/unblock", "write:blocks", (*API).unblock},
+	{"POST", "/api/v1/accounts/:id/mute", "write:mutes", (*API).mute},
+	{"POST", "/api/v1/accounts/:id/unmute", "write:mutes", (*API).unmute},
+	{"POST", "/api/v1/accounts/:id/note", "write:accounts", (*API).setNote},
+	{"GET", "/api/v1/follow_requests", "read:follows", (*API).followRequests},
+	{"POST", "/api/v1/follow_requests/:id/authorize", "write:follows", (*API).authorizeFollow},
+	{"POST", "/api/v1/follow_requests/:id/reject", "write:follows", (*API).rejectFollow},
+	{"GET", "/api/v1/blocks", "read:blocks", (*API).blocks},
+	{"GET", "/api/v1/mutes", "read:mutes", (*API).mutes},
+	{"GET", "/api/v1/domain_blocks", "read:blocks", (*API).none},
+	{"GET", "/api/v1/endorsements", "read:accounts", (*API).none},
+	{"GET", "/api/v1/featured_tags", "read:accounts", (*API).none},
+	{"GET", "/api/v1/followed_tags", "read:follows", (*API).none},
+
+	{"GET", "/api/v1/timelines/home", "read:statuses", (*API).home},
+	{"GET", "/api/v1/timelines/public", open, (*API).public},
+	{"GET", "/api/v1/timelines/tag/:tag", open, (*API).tagTimeline},
+	{"GET", "/api/v1/tags/:tag", open, (*API).showTag},
+	{"GET", "/api/v1/lists", "read:lists", (*API).none},
+	{"GET", "/api/v1/filters", "read:filters", (*API).none},
+	{"GET", "/api/v2/filters", "read:filters", (*API).none},
+	{"GET", "/api/v1/conversations", "read:statuses", (*API).none},
+	{"GET", "/api/v1/scheduled_statuses", "read:statuses", (*API).none},
+
+	{"POST", "/api/v1/statuses", "write:statuses", (*API).publish},
+	{"GET", "/api/v1/statuses", open, (*API).showStatuses},
+	{"GET", "/api/v1/statuses/:id", open, (*API).showStatus},
+	{"PUT", "/api/v1/statuses/:id", "write:statuses", (*API).edit},
+	{"DELETE", "/api/v1/statuses/:id", "write:statuses", (*API).delete},
+	{"GET", "/api/v1/statuses/:id/context", open, (*API).thread},
+	{"GET", "/api/v1/statuses/:id/source", "read:statuses", (*API).source},
+	{"GET", "/api/v1/statuses/:id/history", open, (*API).history},
+	{"GET", "/api/v1/statuses/:id/card", open, (*API).card},
+	{"GET", "/api/v1/statuses/:id/reblogged_by", open, (*API).rebloggedBy},
+	{"GET", "/api/v1/statuses/:id/favourited_by", open, (*API).favouritedBy},
+	{"POST", "/api/v1/statuses/:id/favourite", "write:favourites", (*API).favourite},
+	{"POST", "/api/v1/statuses/:id/unfavourite", "write:favourites", (*API).unfavourite},
+	{"POST", "/api/v1/statuses/:id/reblog", "write:statuses", (*API).reblog},
+	{"POST", "/api/v1/statuses/:id/unreblog", "write:statuses", (*API).unreblog},
+	{"POST", "/api/v1/statuses/:id/bookmark", "write:bookmarks", (*API).bookmark},
+	{"POST", "/api/v1/statuses/:id/unbookmark", "write:bookmarks", (*API).unbookmark},
+	{"POST", "/api/v1/statuses/:id/pin", "write:accounts", (*API).pin},
+	{"POST", "/api/v1/statuses/:id/unpin", "write:accounts", (*API).unpin},
+	{"GET", "/api/v1/favourites", "read:favourites", (*API).favourites},
+	{"GET", "/api/v1/bookmarks", "read:bookmarks", (*API).bookmarks},
+	{"GET", "/api/v1/polls/:id", open, (*API).showPoll},
+	{"POST", "/api/v1/polls/:id/votes", "write:statuses", (*API).vote},
+	{"POST", "/api/v2/media", "write:media", (*API).upload},
+	{"POST", "/api/v1/media", "write:media", (*API).upload},
+	{"GET", "/api/v1/media/:id", "write:media", (*API).showMedia},
+	{"PUT", "/api/v1/media/:id", "write:media", (*API).describeMedia},
+
+	{"GET", "/api/v1/notifications", "read:notifications", (*API).notifications},
+	{"GET", "/api/v1/notifications/unread_count", "read:notifications", (*API).unreadCount},
+	{"GET", "/api/v1/notifications/:id", "read:notifications", (*API).showNotification},
+	{"POST", "/api/v1/notifications/clear", "write:notifications", (*API).clearNotifications},
+	{"POST", "/api/v1/notifications/:id/dismiss", "write:notifications", (*API).dismissNotification},
+	{"GET", "/api/v1/markers", "read:statuses", (*API).markers},
+	{"POST", "/api/v1/markers", "write:statuses", (*API).setMarkers},
+	{"GET", "/api/v1/push/subscription", "push", (*API).noSubscription},
+	{"POST", "/api/v1/reports", "write:reports", (*API).report},
+	{"GET", "/api/v2/search", open, (*API).search},
+}
+
+// What a client may send at most: with a picture, and without.
+const (
+	maxUpload = 17 << 20
+	maxBody   = 1 << 20
+)
+
+// Register adds the routes. Whatever else is asked below /api is answered as Mastodon answers what it does not know.
+func (a *API) Register(e *echo.Echo) {
+	for _, r := range routes {
+		e.Add(r.method, r.path, func(c echo.Context) error { return a.serve(c, r) })
+	}
+	e.Any("/api/*", func(echo.Context) error { return echo.ErrNotFound })
+}
+
+// serve asks who calls and whether she may, reads what she sent, and answers.
+func (a *API) serve(c echo.Context, r route) error {
+	req := c.Request()
+	k := &call{Context: c, ctx: req.Context()}
+	h := c.Response().Header()
+	h.Set("Cache-Control", "private, no-store")
+	h.Set("Vary", "Authorization, Origin")
+	if req.Header.Get("Authorization") != "" || r.scope != open {
+		who, err := a.OAuth.Caller(req)
+		if err != nil {
+			return err
+		}
+		if who.User != nil {
+			k.who = who
+		}
+		if r.scope != open {
+			scope := r.scope
+			if scope == anyone {
+				scope = who.Token.Scopes // any will do, but it has to be a person's
+				if who.User != nil {
+					scope = ""
+				}
+			}
+			if scope != "" {
+				if err := who.Need(scope); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	limit := int64(maxBody)
+	if r.scope == "write:media" || r.scope == "write:accounts" {
+		limit = maxUpload
+	}
+	var err error
+	if k.form, err = oauth.ReadForm(c.Response(), req, limit); err != nil {
+		return err
+	}
+	if req.MultipartForm != nil {
+		defer req.MultipartForm.RemoveAll()
+	}
+	return r.handle(a, k)
+}
+
+// id reads the id in the path.
+func (c *call) id() (storage.ID, error) {
+	id, err := storage.ParseID(c.Param("id"))
+	if err != nil {
+		return 0, storage.ErrNotFound
+	}
+	return id, nil
+}
+
+// page reads which part of a list is asked for: at most most, and otherwise usual.
+func (c *call) page(usual, most int) storage.Page {
+	id := func(name string) storage.ID {
+		id, err := storage.ParseID(c.form.Text(name))
+		if err != nil {
+			return 0
+		}
+		return id
+	}
+	p := storage.Page{MaxID: id("max_id"), MinID: id("since_id"), Limit: min(max(c.form.Int("limit", usual), 1), most)}
+	if after := id("min_id"); after > 0 {
+		p.MinID, p.Up = after, true
+	} else if c.form.Text("min_id") == "0" {
+		p.MinID, p.Up = 0, true
+	}
+	return p
+}
+
+// ordered puts a page newest first, which with Up came the other way round.
+func ordered[T any](p storage.Page, rows []T) []T {
+	if p.Up {
+		for i, j := 0, len(rows)-1; i < j; i, j = i+1, j-1 {
+			rows[i], rows[j] = rows[j], rows[i]
+		}
+	}
+	return rows
+}
+
+// linked says in the Link header where the list goes on, from the ids of its first and last row.
+func (a *API) linked(c *call, p storage.Page, rows int, first, last storage.ID) {
+	if rows == 0 {
+		return
+	}
+	q := c.Request().URL.Query()
+	q.Del("max_id")
+	q.Del("since_id")
+	q.Del("min_id")
+	address := func(name string, id storage.ID) string {
+		q.Set(name, id.String())
+		defer q.Del(name)
+		return "<" + a.Origin + c.Request().URL.Path + "?" + q.Encode() + ">"
+	}
+	link := address("min_id", first) + `; rel="prev"`
+	if rows >= p.Limit || p.Up {
+		link = address("max_id", last) + `; rel="next", ` + link
+	}
+	c.Response().Header().Set("Link", link)
+}
+
+func (c *call) ok(v any) error { return c.JSON(http.StatusOK, v) }
+
+func isNotFound(err error) bool { return errors.Is(err, storage.ErrNotFound) }
+
+func escape(s string) string { return html.EscapeString(s) }
+
+// invalid is an answer to what cannot be.
+func invalid(text string) error {
+	return &oauth.Error{Status: http.StatusUnprocessableEntity, Code: "Validation failed: " + text}
+}
+
+// none is the answer where there is a list, and nothing in it.
+func (a *API) none(c *call) error { return c.ok([]any{}) }
+
+// nothing is the answer where there is an object, and nothing in it.
+func (a *API) nothing(c *call) error { return c.ok(struct{}{}) }
+
+// seconds reads a number of seconds.
+func seconds(text string) time.Duration {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > 10*365*24*3600 {
+		return 0
+	}
+	return time.Duration(n) * time.Second
+}

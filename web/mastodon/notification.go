@@ -1,0 +1,169 @@
+package mastodon
+
+import (
+	"slices"
+
+	"planet/storage"
+)
+
+// kinds are the notifications that clients know, by how storage calls them. What is told of orders and payments comes as a mention, with its message.
+var kinds = map[string]string{
+	"mention": "mention", "follow": "follow", "follow_request": "follow_request", "favourite": "favourite", "reblog": "reblog", "poll": "poll",
+}
+
+// stored lists how storage calls notifications that were asked for by the names of clients.
+func stored(names []string) (out []string) {
+	for in, name := range kinds {
+		if slices.Contains(names, name) {
+			out = append(out, in)
+		}
+	}
+	return out
+}
+
+func (a *API) notifications(c *call) error {
+	p := c.page(40, 80)
+	wanted := []string{}
+	for in := range kinds {
+		wanted = append(wanted, in)
+	}
+	if types := c.form.List("types"); len(types) > 0 {
+		wanted = stored(types)
+	}
+	unwanted := stored(c.form.List("exclude_types"))
+	wanted = slices.DeleteFunc(wanted, func(k string) bool { return slices.Contains(unwanted, k) })
+	var from storage.ID
+	if text := c.form.Text("account_id"); text != "" {
+		var err error
+		if from, err = storage.ParseID(text); err != nil {
+			return storage.ErrNotFound
+		}
+	}
+	rows, err := a.DB.NotificationsOf(c.ctx, c.who.Actor.ID, wanted, from, p)
+	if err != nil {
+		return err
+	}
+	rows = ordered(p, rows)
+	if len(rows) > 0 {
+		a.linked(c, p, len(rows), rows[0].ID, rows[len(rows)-1].ID)
+	}
+	out, err := a.news(c, rows)
+	if err != nil {
+		return err
+	}
+	return c.ok(out)
+}
+
+// news makes entities of notifications; those about a post that is gone are left out.
+func (a *API) news(c *call, rows []storage.Notification) ([]*Notification, error) {
+	var people, posts []storage.ID
+	for _, n := range rows {
+		people, posts = append(people, n.FromID), append(posts, n.PostID)
+	}
+	actors, err := a.DB.ActorsByID(c.ctx, people)
+	if err != nil {
+		return nil, err
+	}
+	known := map[storage.ID]*Account{}
+	for i := range actors {
+		if x := &actors[i]; x.DeletedAt == nil && x.SuspendedAt == nil {
+			if known[x.ID], err = a.accountOf(c.ctx, x); err != nil {
+				return nil, err
+			}
+		}
+	}
+	kept, err := a.DB.PostsByID(c.ctx, posts)
+	if err != nil {
+		return nil, err
+	}
+	list := []storage.Post{}
+	for _, p := range kept {
+		list = append(list, *p)
+	}
+	shown, err := a.statuses(c.ctx, c.who.Actor, list)
+	if err != nil {
+		return nil, err
+	}
+	statuses := map[string]*Status{}
+	for _, s := range shown {
+		statuses[s.ID] = s
+	}
+	out := []*Notification{}
+	for _, n := range rows {
+		e := &Notification{ID: n.ID.String(), Type: kinds[n.Kind], CreatedAt: stamp(n.CreatedAt), GroupKey: "ungrouped-" + n.ID.String(), Account: known[n.FromID]}
+		if n.PostID != 0 {
+			if e.Status = statuses[n.PostID.String()]; e.Status == nil {
+				continue
+			}
+		}
+		if e.Account == nil || e.Type == "" {
+			continue
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// one is the notification in the path, if it is the caller's.
+func (a *API) one(c *call) (*storage.Notification, error) {
+	id, err := c.id()
+	if err != nil {
+		return nil, err
+	}
+	return a.DB.NotificationOf(c.ctx, c.who.Actor.ID, id)
+}
+
+func (a *API) showNotification(c *call) error {
+	n, err := a.one(c)
+	if err != nil {
+		return err
+	}
+	out, err := a.news(c, []storage.Notification{*n})
+	if err != nil {
+		return err
+	}
+	if len(out) == 0 {
+		return storage.ErrNotFound
+	}
+	return c.ok(out[0])
+}
+
+func (a *API) clearNotifications(c *call) error {
+	if err := a.DB.ForgetNotifications(c.ctx, c.who.Actor.ID, 0); err != nil {
+		return err
+	}
+	return a.nothing(c)
+}
+
+func (a *API) dismissNotification(c *call) error {
+	n, err := a.one(c)
+	if err != nil {
+		return err
+	}
+	if err := a.DB.ForgetNotifications(c.ctx, c.who.Actor.ID, n.ID); err != nil {
+		return err
+	}
+	return a.nothing(c)
+}
+
+func (a *API) unreadCount(c *call) error {
+	rows, err := a.DB.Markers(c.ctx, c.who.Actor.ID)
+	if err != nil {
+		return err
+	}
+	var last storage.ID
+	for _, m := range rows {
+		if m.Timeline == storage.MarkerNotifications {
+			last = m.LastRead
+		}
+	}
+	wanted := []string{}
+	for in := range kinds {
+		wanted = append(wanted, in)
+	}
+	news, err := a.DB.NotificationsOf(c.ctx, c.who.Actor.ID, wanted, 0, storage.Page{MinID: last, Limit: 100})
+	if err != nil {
+		return err
+	}
+	return c.ok(map[string]int{"count": len(news)})
+}

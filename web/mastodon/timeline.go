@@ -1,0 +1,46 @@
+package mastodon
+
+import (
+	"strings"
+
+	"planet/storage"
+)
+
+func (a *API) home(c *call) error {
+	p := c.page(20, 40)
+	posts, err := a.DB.HomeTimeline(c.ctx, c.who.Actor.ID, p)
+	if err != nil {
+		return err
+	}
+	return a.listed(c, p, posts)
+}
+
+func (a *API) public(c *call) error {
+	return a.publicly(c, storage.PostFilter{})
+}
+
+func (a *API) tagTimeline(c *call) error {
+	return a.publicly(c, storage.PostFilter{Tag: strings.ToLower(strings.TrimPrefix(c.Param("tag"), "#"))})
+}
+
+func (a *API) publicly(c *call, f storage.PostFilter) error {
+	f.Local, f.Remote, f.OnlyMedia = c.form.Bool("local", false), c.form.Bool("remote", false), c.form.Bool("only_media", false)
+	p, reader := c.page(20, 40), storage.ID(0)
+	if c.who != nil {
+		reader = c.who.Actor.ID
+	}
+	posts, err := a.DB.PublicTimeline(c.ctx, reader, f, p)
+	if err != nil {
+		return err
+	}
+	return a.listed(c, p, posts)
+}
+
+func (a *API) showTag(c *call) error {
+	t := a.tag(strings.ToLower(c.Param("tag")))
+	if c.who != nil {
+		no := false
+		t.Following = &no
+	}
+	return c.ok(t)
+}
