@@ -84,11 +84,12 @@ func (s *Server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// trimSlash takes the slash from the end of an address of the API: Mastodon.py asks for /api/v1/instance/ and gives up on anything but an answer.
+// trimSlash takes the slash from the end of an address of the API: Mastodon.py asks for /api/v1/instance/ and toot for /oauth/authorize/,
+// and both give up on anything but an answer.
 func (s *Server) trimSlash(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		u := c.Request().URL
-		if strings.HasPrefix(u.Path, "/api/") && len(u.Path) > len("/api/") && strings.HasSuffix(u.Path, "/") {
+		if (strings.HasPrefix(u.Path, "/api/") || strings.HasPrefix(u.Path, "/oauth/")) && strings.HasSuffix(u.Path, "/") {
 			u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
 		}
 		return next(c)

@@ -1,0 +1,131 @@
+"""Mastodon.py against a node: signs in by the browser flow, and asserts what it parsed.
+
+Arguments: the node's origin, a person's name, her password, the handle of somebody to follow. Prints OK at the end.
+"""
+import re
+import struct
+import sys
+import zlib
+
+import requests
+from mastodon import Mastodon, MastodonAPIError, MastodonNotFoundError, MastodonUnauthorizedError
+
+origin, name, password, other = sys.argv[1:5]
+OOB, SCOPES = "urn:ietf:wg:oauth:2.0:oob", ["read", "write", "follow", "push"]
+
+
+def png(width, height):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + b"".join(bytes([x * 5 % 256, y * 7 % 256, 90]) for x in range(width)) for y in range(height))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+client_id, client_secret = Mastodon.create_app("Mastodon.py", scopes=SCOPES, redirect_uris=OOB, api_base_url=origin)
+m = Mastodon(client_id=client_id, client_secret=client_secret, api_base_url=origin)
+browser = requests.Session()
+page = browser.get(m.auth_request_url(redirect_uris=OOB, scopes=SCOPES))
+page = browser.post(page.url, data={"do": "signin", "name": name, "password": password}, headers={"Origin": origin})
+ticket = re.search(r'name="ticket" value="([^"]+)"', page.text).group(1)
+voice = re.search(r'name="as" id="as-(\d+)"', page.text).group(1)
+page = browser.post(page.url, data={"do": "allow", "ticket": ticket, "as": voice}, headers={"Origin": origin})
+code = re.search(r'id="code">([^<]+)<', page.text).group(1)
+m.log_in(code=code, redirect_uri=OOB, scopes=SCOPES)
+
+# The node and oneself.
+node = m.instance()
+assert node.uri == origin.split("//")[1] and node.configuration.statuses.max_characters == 5000, node
+assert m.retrieve_mastodon_version() == "4.2.0", m.mastodon_major
+me = m.account_verify_credentials()
+assert me.acct == name and me.source.privacy == "public" and me.avatar.startswith(origin), me
+assert m.account_update_credentials(display_name="Nuria B", note="treasurer", fields=[("Shop", "https://shop.example/")]).fields[0].name == "Shop"
+assert m.app_verify_credentials().name == "Mastodon.py"
+assert m.preferences()["posting:default:visibility"] == "public"
+
+# Posts: written, read, changed, answered, taken away.
+post = m.status_post("Hello #bread", visibility="unlisted", spoiler_text="food", sensitive=True, language="en")
+assert post.visibility == "unlisted" and post.spoiler_text == "food" and post.sensitive and post.language == "en" and post.tags[0].name == "bread", post
+assert m.status(post).uri == post.uri and m.status_source(post).text == "Hello #bread"
+edited = m.status_update(post, "Hello #rye")
+assert "rye" in edited.content and edited.edited_at is not None and len(m.status_history(post)) == 1
+answer = m.status_post("and an answer", in_reply_to_id=post)
+assert answer.in_reply_to_id == post.id and answer.in_reply_to_account_id == me.id
+context = m.status_context(post)
+assert [s.id for s in context.descendants] == [answer.id] and [s.id for s in m.status_context(answer).ancestors] == [post.id]
+picture = m.media_post(png(40, 30), mime_type="image/png", description="brown", focus=(0.5, -0.5))
+assert picture.type == "image" and picture.meta.original.width == 40 and picture.description == "brown" and picture.blurhash, picture
+assert m.media_update(picture, description="brown bread").description == "brown bread"
+shown = m.status_post("with a picture", media_ids=[picture])
+assert shown.media_attachments[0].description == "brown bread" and requests.get(shown.media_attachments[0].url).headers["Content-Type"] == "image/png"
+asked = m.status_post("Rye or wheat?", poll=m.make_poll(["rye", "wheat"], 3600, multiple=True))
+assert [o.title for o in asked.poll.options] == ["rye", "wheat"] and asked.poll.multiple and not asked.poll.expired and not asked.poll.voted
+once, again = (m.status_post("only once", idempotency_key="the same") for _ in range(2))
+assert once.id == again.id
+gone = m.status_delete(answer)
+assert gone.text == "and an answer"
+try:
+    m.status(answer)
+    raise AssertionError("a post that was deleted is there")
+except MastodonNotFoundError as error:
+    assert "Record not found" in str(error), error
+try:
+    m.status_post("")
+    raise AssertionError("an empty post was taken")
+except MastodonAPIError as error:
+    assert "Text can't be blank" in str(error), error
+
+# What one does with posts.
+assert m.status_favourite(post).favourited and m.status(post).favourites_count == 1 and m.favourites()[0].id == post.id
+assert m.status_favourited_by(post)[0].id == me.id and not m.status_unfavourite(post).favourited
+assert m.status_bookmark(post).bookmarked and m.bookmarks()[0].id == post.id and not m.status_unbookmark(post).bookmarked
+boost = m.status_reblog(post)
+assert boost.reblog.id == post.id and boost.reblogged and boost.reblog.reblogged and m.status_reblogged_by(post)[0].id == me.id
+assert not m.status_unreblog(post).reblogged
+assert m.status_pin(shown).pinned and [s.id for s in m.account_statuses(me, pinned=True)] == [shown.id] and not m.status_unpin(shown).pinned
+
+# Lists, page by page, both ways.
+ids = [s.id for s in m.timeline_home()]
+assert ids == sorted(ids, reverse=True) and post.id in ids and answer.id not in ids
+first = m.timeline_home(limit=2)
+second = m.fetch_next(first)
+assert [s.id for s in first] + [s.id for s in second] == ids[:4], (ids, first, second)
+assert [s.id for s in m.fetch_previous(second)] == ids[:2]
+assert [s.id for s in m.timeline_home(since_id=ids[2])] == ids[:2] and [s.id for s in m.timeline_home(min_id=ids[2], limit=1)] == [ids[1]]
+assert [s.id for s in m.timeline_home(max_id=ids[0], limit=1)] == [ids[1]]
+assert shown.id in [s.id for s in m.timeline_local()] and post.id not in [s.id for s in m.timeline_public()]
+assert [s.id for s in m.account_statuses(me, only_media=True)] == [shown.id]
+m.status_post("Bread again #bread")
+assert m.timeline_hashtag("bread")[0].tags[0].name == "bread"
+
+# Others.
+them = m.search(other, resolve=True).accounts[0]
+assert "@" + them.acct in ("@" + other.lstrip("@"), "@" + other.lstrip("@").split("@")[0]), them
+assert m.account_lookup(them.acct).id == them.id and m.account(them).uri == them.uri
+relation = m.account_follow(them)
+assert relation.following and not relation.followed_by and [a.id for a in m.account_following(me)] == [them.id]
+assert m.account_relationships([me.id, them.id])[1].following and m.account_note_set(them, "the baker").note == "the baker"
+assert m.account_mute(them).muting and [a.id for a in m.mutes()] == [them.id] and not m.account_unmute(them).muting
+assert m.account_block(them).blocking and [a.id for a in m.blocks()] == [them.id] and not m.account_unblock(them).blocking
+assert not m.account_unfollow(them).following
+assert m.search(shown.url, resolve=True).statuses[0].id == shown.id and m.search("rye").hashtags[0].name == "rye"
+assert m.report(them, comment="loud").id
+
+# News, and how far it was read.
+assert m.notifications() == [] and m.follow_requests() == []
+assert m.markers_get(["home"])["home"].last_read_id == 0
+m.markers_set(["home"], [shown.id])
+assert m.markers_get(["home"])["home"].last_read_id == shown.id
+
+# What is empty here, and must not break anything.
+for empty in (m.lists(), m.filters(), m.custom_emojis(), m.instance_peers(), m.conversations(), m.scheduled_statuses(), m.suggestions(), m.announcements(), m.featured_tags()):
+    assert empty == [], empty
+
+m.revoke_access_token()
+try:
+    m.account_verify_credentials()
+    raise AssertionError("a token that was revoked is good")
+except MastodonUnauthorizedError:
+    pass
+print("OK")
