@@ -35,6 +35,8 @@ const (
 	maxDown         = 10_000
 	hostLife        = 90 * 24 * time.Hour // a host without news is forgotten
 	tidyEvery       = time.Hour
+	changeLife      = 10 * time.Minute // those who look on are seconds behind
+	unusedAppLife   = 24 * time.Hour
 )
 
 // courier brings out what is due, each host by itself.
@@ -61,6 +63,12 @@ func (n *Node) deliverLoop(ctx context.Context) error {
 			tidied = now
 			if _, err := n.DB.PruneHosts(ctx, now.Add(-hostLife)); err != nil && ctx.Err() == nil {
 				n.Log.Error("forget hosts", "err", err)
+			}
+			if err := n.DB.PruneChanges(ctx, now.Add(-changeLife)); err != nil && ctx.Err() == nil {
+				n.Log.Error("forget changes", "err", err)
+			}
+			if err := n.DB.PruneClients(ctx, now.Add(-unusedAppLife)); err != nil && ctx.Err() == nil {
+				n.Log.Error("forget apps that nobody uses", "err", err)
 			}
 		}
 		more, err := c.round(ctx)

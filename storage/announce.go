@@ -17,8 +17,10 @@ func (db *DB) SaveBoost(ctx context.Context, p *Post) (fresh bool, err error) {
 			p.ID = tx.NewID()
 		}
 		r := tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(p)
-		fresh = r.RowsAffected == 1
-		return translate(r.Error)
+		if fresh = r.RowsAffected == 1; r.Error != nil || !fresh {
+			return translate(r.Error)
+		}
+		return tx.changed(ctx, ChangePost, p.ID, p.ActorID, 0)
 	})
 	return fresh, err
 }

@@ -22,8 +22,11 @@ type Notification struct {
 func (db *DB) Notify(ctx context.Context, n *Notification) error {
 	return db.Transaction(ctx, func(tx *DB) error {
 		n.ID, n.CreatedAt = tx.NewID(), tx.Now().UTC()
-		_, err := tx.insert(ctx, n, "")
-		return err
+		fresh, err := tx.insert(ctx, n, "")
+		if err != nil || !fresh {
+			return err
+		}
+		return tx.changed(ctx, ChangeNews, 0, n.ActorID, n.ID)
 	})
 }
 

@@ -134,7 +134,10 @@ func (db *DB) SavePost(ctx context.Context, p *Post) error {
 		default:
 			return err
 		}
-		return tx.savePostRows(ctx, p)
+		if err := tx.savePostRows(ctx, p); err != nil {
+			return err
+		}
+		return tx.changed(ctx, ChangeEdit, p.ID, p.ActorID, 0)
 	})
 }
 
@@ -151,7 +154,10 @@ func (db *DB) AddPost(ctx context.Context, p *Post) (fresh bool, err error) {
 		if err != nil { // answers that came before
 			return err
 		}
-		return tx.savePostRows(ctx, p)
+		if err := tx.savePostRows(ctx, p); err != nil {
+			return err
+		}
+		return tx.changed(ctx, ChangePost, p.ID, p.ActorID, 0)
 	})
 	return fresh, err
 }
@@ -231,7 +237,7 @@ func (db *DB) DeletePost(ctx context.Context, id ID) error {
 				return translate(err)
 			}
 		}
-		return nil
+		return tx.changed(ctx, ChangeDelete, id, 0, 0)
 	})
 }
 

@@ -468,6 +468,9 @@ func ParseID(s string) (ID, error) {
 	return ID(v), nil
 }
 
+// Committed says how many transactions of this process have stored something, so that who looks on need not ask the database whether there is anything new.
+func (db *DB) Committed() int64 { return db.writer.commits.Load() }
+
 // NewID draws an id, larger than any that this process drew before. Another copy of the node may draw the same (see create).
 func (db *DB) NewID() ID { return db.ids.draw(db.Now()) }
 

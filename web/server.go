@@ -98,6 +98,9 @@ func New(c Config) (*Server, error) {
 // Handler answers every request of the node.
 func (s *Server) Handler() http.Handler { return s.echo }
 
+// Stop ends what would last for ever: the streams of apps. Serve does it by itself.
+func (s *Server) Stop() { s.api.Stop() }
+
 // Run listens on Config.Listen and serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	var lc net.ListenConfig
@@ -128,6 +131,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	s.Stop()
 	srv.SetKeepAlivesEnabled(false)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
 	defer cancel()

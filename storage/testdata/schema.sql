@@ -186,6 +186,15 @@ CREATE TABLE bookmarks (
 
 CREATE INDEX bookmarks_post ON bookmarks (post_id);
 
+CREATE TABLE changes (
+  seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind       TEXT NOT NULL, -- post, edit, delete, news
+  post_id    INTEGER NOT NULL, -- 0 for news
+  actor_id   INTEGER NOT NULL, -- who wrote it, or is told
+  news_id    INTEGER NOT NULL, -- the notification; 0 for posts
+  created_at DATETIME NOT NULL
+);
+
 CREATE TRIGGER contributions_keep_delete BEFORE DELETE ON contributions BEGIN SELECT RAISE(ABORT, 'contributions are never deleted'); END;
 
 CREATE TRIGGER contributions_keep_state BEFORE UPDATE ON contributions WHEN OLD.state <> 'kept'

@@ -37,10 +37,15 @@ type Config struct {
 type API struct {
 	Config
 	keys locks // of Idempotency-Keys
+	hub  hub
 }
 
 // New makes an API.
-func New(c Config) *API { return &API{Config: c} }
+func New(c Config) *API {
+	a := &API{Config: c}
+	a.hub.api = a
+	return a
+}
 
 // locks lets one at a time do something under a name.
 type locks struct {
@@ -94,8 +99,9 @@ func (c *call) reader() *storage.Actor {
 
 // The scopes of routes that are none of oauth's.
 const (
-	open   = ""     // for anybody; a token is looked at where there is one
-	anyone = "user" // any token of a person
+	open   = ""       // for anybody; a token is looked at where there is one
+	stream = "stream" // asks for the token itself: it may stand elsewhere
+	anyone = "user"   // any token of a person
 )
 
 // route is a line of the table.
@@ -205,6 +211,18 @@ var routes = []route{
 	{"GET", "/api/v1/push/subscription", "push", (*API).noSubscription},
 	{"POST", "/api/v1/reports", "write:reports", (*API).report},
 	{"GET", "/api/v2/search", open, (*API).search},
+
+	{"GET", "/api/v1/streaming", stream, (*API).stream},
+	{"GET", "/api/v1/streaming/health", open, (*API).streamHealth},
+	{"GET", "/api/v1/streaming/user", stream, streamOf("user")},
+	{"GET", "/api/v1/streaming/user/notification", stream, streamOf("user:notification")},
+	{"GET", "/api/v1/streaming/public", stream, streamOf("public")},
+	{"GET", "/api/v1/streaming/public/local", stream, streamOf("public:local")},
+	{"GET", "/api/v1/streaming/public/remote", stream, streamOf("public:remote")},
+	{"GET", "/api/v1/streaming/hashtag", stream, streamOf("hashtag")},
+	{"GET", "/api/v1/streaming/hashtag/local", stream, streamOf("hashtag:local")},
+	{"GET", "/api/v1/streaming/list", stream, streamOf("list")},
+	{"GET", "/api/v1/streaming/direct", stream, streamOf("direct")},
 }
 
 // What a client may send at most: with a picture, and without.
@@ -228,7 +246,7 @@ func (a *API) serve(c echo.Context, r route) error {
 	h := c.Response().Header()
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("Vary", "Authorization, Origin")
-	if req.Header.Get("Authorization") != "" || r.scope != open {
+	if r.scope != stream && (req.Header.Get("Authorization") != "" || r.scope != open) {
 		who, err := a.OAuth.Caller(req)
 		if err != nil {
 			return err

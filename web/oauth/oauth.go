@@ -439,7 +439,20 @@ func (s *Server) CallerOf(ctx context.Context, token string) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	who := &Caller{Token: t}
+	return s.callerOf(ctx, t)
+}
+
+// CallerOfToken is CallerOf for whom the token was read before: it is read again.
+func (s *Server) CallerOfToken(ctx context.Context, t *storage.Token) (*Caller, error) {
+	now, err := s.DB.TokenByHash(ctx, t.Hash)
+	if err != nil {
+		return nil, hide(err)
+	}
+	return s.callerOf(ctx, now)
+}
+
+func (s *Server) callerOf(ctx context.Context, t *storage.Token) (who *Caller, err error) {
+	who = &Caller{Token: t}
 	who.Scopes, _ = ParseScopes(t.Scopes)
 	if t.AppID != 0 {
 		if who.App, err = s.DB.AppByID(ctx, t.AppID); err != nil {

@@ -81,7 +81,18 @@ CREATE TABLE notes (
   PRIMARY KEY (actor_id, target_id)
 );
 
+-- What has just changed, for those who look on: forgotten after some minutes.
+CREATE TABLE changes (
+  seq        BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  kind       TEXT NOT NULL, -- post, edit, delete, news
+  post_id    BIGINT NOT NULL, -- 0 for news
+  actor_id   BIGINT NOT NULL, -- who wrote it, or is told
+  news_id    BIGINT NOT NULL, -- the notification; 0 for posts
+  created_at TIMESTAMPTZ NOT NULL
+);
+
 -- +goose Down
+DROP TABLE changes;
 DROP TABLE notes;
 DROP TABLE idempotency_keys;
 DROP TABLE markers;

@@ -5,10 +5,12 @@ Arguments: the node's origin, a person's name, her password, the handle of someb
 import re
 import struct
 import sys
+import threading
+import time
 import zlib
 
 import requests
-from mastodon import Mastodon, MastodonAPIError, MastodonNotFoundError, MastodonUnauthorizedError
+from mastodon import Mastodon, StreamListener, MastodonAPIError, MastodonNotFoundError, MastodonUnauthorizedError
 
 origin, name, password, other = sys.argv[1:5]
 OOB, SCOPES = "urn:ietf:wg:oauth:2.0:oob", ["read", "write", "follow", "push"]
@@ -121,6 +123,49 @@ assert m.markers_get(["home"])["home"].last_read_id == shown.id
 # What is empty here, and must not break anything.
 for empty in (m.lists(), m.filters(), m.custom_emojis(), m.instance_peers(), m.conversations(), m.scheduled_statuses(), m.suggestions(), m.announcements(), m.featured_tags()):
     assert empty == [], empty
+
+# Live: what happens reaches a stream that is open.
+class Listener(StreamListener):
+    def __init__(self):
+        self.seen, self.changed = [], threading.Condition()
+
+    def note(self, kind, what):
+        with self.changed:
+            self.seen.append((kind, what))
+            self.changed.notify_all()
+
+    def on_update(self, status):
+        self.note("update", status.id)
+
+    def on_status_update(self, status):
+        self.note("edit", status.id)
+
+    def on_delete(self, status_id):
+        self.note("delete", int(status_id))
+
+    def on_abort(self, err):
+        self.note("abort", err)
+
+    def wait(self, kind, what):
+        with self.changed:
+            assert self.changed.wait_for(lambda: (kind, what) in self.seen, timeout=10), (kind, what, self.seen)
+
+
+assert m.stream_healthy()
+listener = Listener()
+handle = m.stream_user(listener, run_async=True, timeout=60)
+tagged = Listener()
+other_handle = m.stream_hashtag("live", tagged, run_async=True, timeout=60)
+time.sleep(1)
+live = m.status_post("Now #live")
+listener.wait("update", live.id)
+tagged.wait("update", live.id)
+m.status_update(live, "Now, edited #live")
+listener.wait("edit", live.id)
+m.status_delete(live)
+listener.wait("delete", live.id)
+handle.close()
+other_handle.close()
 
 m.revoke_access_token()
 try:
