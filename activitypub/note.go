@@ -520,7 +520,10 @@ func (n *Node) keepNew(ctx context.Context, tx *storage.DB, a *arrival) error {
 	if err := n.noticeReply(ctx, tx, p, a.author); err != nil {
 		return err
 	}
-	return n.tell(ctx, tx, a.told, "mention", a.author, p.ID)
+	if err := n.tell(ctx, tx, a.told, "mention", a.author, p.ID); err != nil || a.sought {
+		return err
+	}
+	return n.tellWishers(ctx, tx, p, a.author)
 }
 
 // applyUpdateNote keeps an edit of a post that is here.

@@ -560,7 +560,19 @@ func (n *Node) tellLocal(ctx context.Context, tx *storage.DB, p *storage.Post, a
 			return err
 		}
 	}
-	return nil
+	return n.tellWishers(ctx, tx, p, author)
+}
+
+// tellWishers tells those who follow somebody and want to hear whenever she writes something that answers nobody.
+func (n *Node) tellWishers(ctx context.Context, tx *storage.DB, p *storage.Post, author *storage.Actor) error {
+	if p.InReplyTo != "" || p.Visibility == storage.Direct {
+		return nil
+	}
+	ids, err := tx.Wishers(ctx, author.ID)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	return n.tell(ctx, tx, ids, "status", author, p.ID)
 }
 
 // sendPost queues a Create, Update or Delete of a post to its followers, unless it is direct, and to those named. A reply

@@ -310,6 +310,44 @@ CREATE TABLE entries ( -- the truth: leaves of the Merkle log
   PRIMARY KEY (currency_id, seq)
 ) WITHOUT ROWID;
 
+CREATE TABLE filter_keywords (
+  id         INTEGER PRIMARY KEY,
+  filter_id  INTEGER NOT NULL REFERENCES filters (id) ON DELETE CASCADE,
+  keyword    TEXT NOT NULL,
+  whole_word BOOLEAN NOT NULL
+);
+
+CREATE INDEX filter_keywords_filter ON filter_keywords (filter_id);
+
+CREATE TABLE filters (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  title      TEXT NOT NULL,
+  contexts   TEXT NOT NULL, -- JSON: home, notifications, public, thread, account
+  action     TEXT NOT NULL CHECK (action IN ('warn', 'hide')),
+  expires_at DATETIME
+);
+
+CREATE INDEX filters_actor ON filters (actor_id);
+
+CREATE TABLE follow_wishes (
+  actor_id  INTEGER NOT NULL REFERENCES actors (id),
+  target_id INTEGER NOT NULL REFERENCES actors (id),
+  no_boosts BOOLEAN NOT NULL,
+  notify    BOOLEAN NOT NULL,
+  PRIMARY KEY (actor_id, target_id)
+);
+
+CREATE INDEX follow_wishes_target ON follow_wishes (target_id) WHERE notify;
+
+CREATE TABLE followed_tags (
+  id       INTEGER PRIMARY KEY,
+  actor_id INTEGER NOT NULL REFERENCES actors (id),
+  name     TEXT NOT NULL, -- lower case, without #
+  featured BOOLEAN NOT NULL, -- shown, not followed
+  UNIQUE (actor_id, name, featured)
+);
+
 CREATE TABLE follows (
   id         INTEGER PRIMARY KEY,
   iri        TEXT NOT NULL UNIQUE,
@@ -451,6 +489,24 @@ CREATE TABLE likes (
 
 CREATE INDEX likes_post ON likes (post_id, id);
 
+CREATE TABLE list_members (
+  list_id   INTEGER NOT NULL REFERENCES lists (id) ON DELETE CASCADE,
+  target_id INTEGER NOT NULL REFERENCES actors (id),
+  PRIMARY KEY (list_id, target_id)
+);
+
+CREATE INDEX list_members_target ON list_members (target_id);
+
+CREATE TABLE lists (
+  id        INTEGER PRIMARY KEY,
+  actor_id  INTEGER NOT NULL REFERENCES actors (id),
+  title     TEXT NOT NULL,
+  replies   TEXT NOT NULL CHECK (replies IN ('followed', 'list', 'none')),
+  exclusive BOOLEAN NOT NULL -- what is in the list is not in the home timeline
+);
+
+CREATE INDEX lists_actor ON lists (actor_id);
+
 CREATE TABLE markers (
   actor_id   INTEGER NOT NULL REFERENCES actors (id),
   timeline   TEXT NOT NULL CHECK (timeline IN ('home', 'notifications')),
@@ -508,6 +564,12 @@ CREATE TABLE mentions (
 );
 
 CREATE INDEX mentions_post ON mentions (post_id);
+
+CREATE TABLE muted_conversations (
+  actor_id     INTEGER NOT NULL REFERENCES actors (id),
+  conversation TEXT NOT NULL,
+  PRIMARY KEY (actor_id, conversation)
+);
 
 CREATE TABLE mutes (
   id         INTEGER PRIMARY KEY,

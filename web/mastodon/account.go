@@ -3,6 +3,7 @@ package mastodon
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -237,11 +238,11 @@ func (a *API) accountStatuses(c *call) error {
 	if err != nil {
 		return err
 	}
-	return a.listed(c, p, posts)
+	return a.listed(c, p, posts, "account")
 }
 
-// listed answers with a page of posts.
-func (a *API) listed(c *call, p storage.Page, posts []storage.Post) error {
+// listed answers with a page of posts, but for those that the reader wants to be hidden where she reads.
+func (a *API) listed(c *call, p storage.Page, posts []storage.Post, where string) error {
 	posts = ordered(p, posts)
 	if len(posts) > 0 {
 		a.linked(c, p, len(posts), posts[0].ID, posts[len(posts)-1].ID)
@@ -250,7 +251,7 @@ func (a *API) listed(c *call, p storage.Page, posts []storage.Post) error {
 	if err != nil {
 		return err
 	}
-	return c.ok(out)
+	return c.ok(slices.DeleteFunc(out, func(e *Status) bool { return hidden(e, where) }))
 }
 
 // relationship says how the caller and somebody stand to each other.
@@ -259,7 +260,11 @@ func (a *API) relationship(c *call, id storage.ID) (*Relationship, error) {
 	r := &Relationship{ID: id.String(), Languages: []string{}}
 	if f, err := a.DB.FollowBetween(c.ctx, me, id); err == nil {
 		r.Following, r.Requested = f.State == storage.FollowAccepted, f.State == storage.FollowPending
-		r.ShowingReblogs = r.Following
+		w, err := a.DB.FollowWishOf(c.ctx, me, id)
+		if err != nil {
+			return nil, err
+		}
+		r.ShowingReblogs, r.Notifying = r.Following && !w.NoBoosts, r.Following && w.Notify
 	} else if !isNotFound(err) {
 		return nil, err
 	}
@@ -342,7 +347,18 @@ func (a *API) toward(c *call, do func(whom string) error) error {
 }
 
 func (a *API) follow(c *call) error {
-	return a.toward(c, func(whom string) error { _, err := a.Node.Follow(c.ctx, c.by(), whom); return err })
+	return a.toward(c, func(whom string) error {
+		f, err := a.Node.Follow(c.ctx, c.by(), whom)
+		if err != nil || !c.form.Has("reblogs") && !c.form.Has("notify") {
+			return err
+		}
+		w, err := a.DB.FollowWishOf(c.ctx, c.who.Actor.ID, f.TargetID)
+		if err != nil {
+			return err
+		}
+		w.NoBoosts, w.Notify = !c.form.Bool("reblogs", !w.NoBoosts), c.form.Bool("notify", w.Notify)
+		return a.DB.SaveFollowWish(c.ctx, w)
+	})
 }
 
 func (a *API) unfollow(c *call) error {

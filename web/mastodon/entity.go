@@ -133,12 +133,12 @@ type Status struct {
 
 // Marks is what the reader has done with a post.
 type Marks struct {
-	Favourited bool     `json:"favourited"`
-	Reblogged  bool     `json:"reblogged"`
-	Muted      bool     `json:"muted"`
-	Bookmarked bool     `json:"bookmarked"`
-	Pinned     bool     `json:"pinned"`
-	Filtered   []string `json:"filtered"`
+	Favourited bool           `json:"favourited"`
+	Reblogged  bool           `json:"reblogged"`
+	Muted      bool           `json:"muted"`
+	Bookmarked bool           `json:"bookmarked"`
+	Pinned     bool           `json:"pinned"`
+	Filtered   []FilterResult `json:"filtered"`
 }
 
 // Application is the app by which a post was written.
@@ -409,7 +409,12 @@ func (a *API) statuses(ctx context.Context, reader *storage.Actor, posts []stora
 				marks := *e.Reblog.Marks
 				marks.Pinned = false
 				e.Marks = &marks
+				e.Filtered = v.sieve.sift(e)
+				e.Reblog.Filtered = e.Filtered
 			}
+		}
+		if e.Reblog == nil && e.Marks != nil && p.ActorID != reader.ID {
+			e.Filtered = v.sieve.sift(e)
 		}
 		out = append(out, e)
 	}
@@ -439,6 +444,8 @@ type view struct {
 	votes   map[storage.ID][]int
 	offers  map[storage.ID]*storage.Offer
 	parents map[storage.ID]*storage.Post
+	muted   map[string]bool // conversations
+	sieve   sieve
 }
 
 func (a *API) gather(ctx context.Context, reader *storage.Actor, posts []*storage.Post) (*view, error) {
@@ -490,6 +497,18 @@ func (a *API) gather(ctx context.Context, reader *storage.Actor, posts []*storag
 	}
 	if reader == nil {
 		return v, nil
+	}
+	var conversations []string
+	for _, p := range posts {
+		if p.Conversation != "" && !slices.Contains(conversations, p.Conversation) {
+			conversations = append(conversations, p.Conversation)
+		}
+	}
+	if v.muted, err = a.DB.MutedConversations(ctx, reader.ID, conversations); err != nil {
+		return nil, err
+	}
+	if v.sieve, err = a.sieveOf(ctx, reader.ID); err != nil {
+		return nil, err
 	}
 	if v.marks, err = a.DB.Marks(ctx, reader.ID, ids); err != nil {
 		return nil, err
@@ -557,7 +576,7 @@ func (v *view) status(p *storage.Post) *Status {
 	}
 	if v.reader != nil {
 		m := v.marks[p.ID]
-		e.Marks = &Marks{Favourited: m.Liked, Reblogged: m.Boost != 0, Bookmarked: m.Bookmarked, Pinned: m.Pinned, Filtered: []string{}}
+		e.Marks = &Marks{Favourited: m.Liked, Reblogged: m.Boost != 0, Bookmarked: m.Bookmarked, Pinned: m.Pinned, Muted: v.muted[p.Conversation], Filtered: []FilterResult{}}
 	}
 	return e
 }

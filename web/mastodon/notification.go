@@ -8,7 +8,7 @@ import (
 
 // kinds are the notifications that clients know, by how storage calls them. What is told of orders and payments comes as a mention, with its message.
 var kinds = map[string]string{
-	"mention": "mention", "follow": "follow", "follow_request": "follow_request", "favourite": "favourite", "reblog": "reblog", "poll": "poll",
+	"mention": "mention", "follow": "follow", "follow_request": "follow_request", "favourite": "favourite", "reblog": "reblog", "poll": "poll", "status": "status",
 }
 
 // stored lists how storage calls notifications that were asked for by the names of clients.
@@ -92,7 +92,7 @@ func (a *API) news(c *call, rows []storage.Notification) ([]*Notification, error
 	for _, n := range rows {
 		e := &Notification{ID: n.ID.String(), Type: kinds[n.Kind], CreatedAt: stamp(n.CreatedAt), GroupKey: "ungrouped-" + n.ID.String(), Account: known[n.FromID]}
 		if n.PostID != 0 {
-			if e.Status = statuses[n.PostID.String()]; e.Status == nil {
+			if e.Status = statuses[n.PostID.String()]; e.Status == nil || hidden(e.Status, "notifications") || e.Status.Muted && n.Kind == "mention" {
 				continue
 			}
 		}

@@ -411,6 +411,22 @@ func (a *API) unbookmark(c *call) error {
 	})
 }
 
+func (a *API) hears(c *call, mute bool) error {
+	p, _, err := a.post(c)
+	if err != nil {
+		return err
+	}
+	if p.Conversation != "" {
+		if err := a.DB.MuteConversation(c.ctx, c.who.Actor.ID, p.Conversation, mute); err != nil {
+			return err
+		}
+	}
+	return a.shown(c, p.ID)
+}
+
+func (a *API) muteThread(c *call) error   { return a.hears(c, true) }
+func (a *API) unmuteThread(c *call) error { return a.hears(c, false) }
+
 func (a *API) pin(c *call) error {
 	return a.acted(c, func(id storage.ID) (*storage.Post, error) { return nil, a.Node.Pin(c.ctx, c.by(), id) })
 }

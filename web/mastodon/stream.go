@@ -41,11 +41,15 @@ type message struct {
 type subscription struct {
 	name string // user, user:notification, public, public:local, …
 	tag  string // of hashtag
+	list *storage.List
 }
 
 func (s subscription) stream() []string {
-	if s.tag != "" {
+	switch {
+	case s.tag != "":
 		return []string{s.name, s.tag}
+	case s.list != nil:
+		return []string{s.name, s.list.ID.String()}
 	}
 	return []string{s.name}
 }
@@ -272,6 +276,10 @@ func (h *hub) tellPost(ctx context.Context, listeners []*listener, c storage.Cha
 			case "public", "public:media", "public:local", "public:local:media", "public:remote", "public:remote:media":
 				wanted = open && p.InReplyTo == "" && (!strings.Contains(s.name, "local") || author.Local()) && (!strings.Contains(s.name, "remote") || !author.Local()) &&
 					(!strings.HasSuffix(s.name, "media") || len(p.Attachments) > 0)
+			case "list":
+				if wanted, err = h.api.DB.InList(ctx, s.list, p.ID); err != nil {
+					return
+				}
 			case "hashtag", "hashtag:local":
 				wanted = open && slices.Contains(p.Tags, s.tag) && (s.name == "hashtag" || author.Local())
 			}
@@ -304,7 +312,7 @@ var names = map[string]string{
 }
 
 // subscribe reads what somebody wants to listen to.
-func subscribe(who *caller, name, tag string) (subscription, error) {
+func (a *API) subscribe(ctx context.Context, who *caller, name, tag, list string) (subscription, error) {
 	scope, known := names[name]
 	if !known {
 		return subscription{}, &oauth.Error{Status: http.StatusBadRequest, Code: "Unknown stream type"}
@@ -313,6 +321,14 @@ func subscribe(who *caller, name, tag string) (subscription, error) {
 		return subscription{}, err
 	}
 	s := subscription{name: name}
+	if name == "list" {
+		id, err := storage.ParseID(list)
+		if err != nil {
+			return s, storage.ErrNotFound
+		}
+		s.list, err = a.DB.ListOf(ctx, who.Actor.ID, id)
+		return s, err
+	}
 	if strings.HasPrefix(name, "hashtag") {
 		if s.tag = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(tag), "#")); s.tag == "" {
 			return s, &oauth.Error{Status: http.StatusBadRequest, Code: "Missing tag name parameter"}
@@ -363,7 +379,7 @@ func (a *API) stream(c *call) error {
 	}
 	l := &listener{who: who, out: make(chan message, streamQueue), gone: make(chan struct{})}
 	if name := c.form.Text("stream"); name != "" {
-		s, err := subscribe(who, name, c.form.Text("tag"))
+		s, err := a.subscribe(c.ctx, who, name, c.form.Text("tag"), c.form.Text("list"))
 		if err != nil {
 			return err
 		}
@@ -392,7 +408,7 @@ func (a *API) stream(c *call) error {
 			if err != nil {
 				return
 			}
-			a.hear(l, raw)
+			a.hear(ctx, l, raw)
 		}
 	}()
 	return a.write(ctx, l, func(m *message) error {
@@ -410,7 +426,7 @@ func (a *API) stream(c *call) error {
 }
 
 // hear takes what a client says on its WebSocket: it begins or ends to listen to something.
-func (a *API) hear(l *listener, raw []byte) {
+func (a *API) hear(ctx context.Context, l *listener, raw []byte) {
 	var m struct{ Type, Stream, Tag, List string }
 	if json.Unmarshal(raw, &m) != nil {
 		return
@@ -423,14 +439,14 @@ func (a *API) hear(l *listener, raw []byte) {
 		}
 		l.send(message{nil, "error", text})
 	}
-	s, err := subscribe(l.who, m.Stream, m.Tag)
+	s, err := a.subscribe(ctx, l.who, m.Stream, m.Tag, m.List)
 	if err != nil {
 		fail(err)
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.subs = slices.DeleteFunc(l.subs, func(o subscription) bool { return o == s })
+	l.subs = slices.DeleteFunc(l.subs, func(o subscription) bool { return slices.Equal(o.stream(), s.stream()) })
 	if m.Type == "subscribe" && len(l.subs) < 50 {
 		l.subs = append(l.subs, s)
 	}
@@ -471,7 +487,7 @@ func (a *API) events(c *call, name string) error {
 	if err != nil {
 		return err
 	}
-	s, err := subscribe(who, name, c.form.Text("tag"))
+	s, err := a.subscribe(c.ctx, who, name, c.form.Text("tag"), c.form.Text("list"))
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ func (a *API) home(c *call) error {
 	if err != nil {
 		return err
 	}
-	return a.listed(c, p, posts)
+	return a.listed(c, p, posts, "home")
 }
 
 func (a *API) public(c *call) error {
@@ -33,14 +33,5 @@ func (a *API) publicly(c *call, f storage.PostFilter) error {
 	if err != nil {
 		return err
 	}
-	return a.listed(c, p, posts)
-}
-
-func (a *API) showTag(c *call) error {
-	t := a.tag(strings.ToLower(c.Param("tag")))
-	if c.who != nil {
-		no := false
-		t.Following = &no
-	}
-	return c.ok(t)
+	return a.listed(c, p, posts, "public")
 }

@@ -81,6 +81,68 @@ CREATE TABLE notes (
   PRIMARY KEY (actor_id, target_id)
 );
 
+-- Lists of those whom somebody follows, to read them apart.
+CREATE TABLE lists (
+  id        INTEGER PRIMARY KEY,
+  actor_id  INTEGER NOT NULL REFERENCES actors (id),
+  title     TEXT NOT NULL,
+  replies   TEXT NOT NULL CHECK (replies IN ('followed', 'list', 'none')),
+  exclusive BOOLEAN NOT NULL -- what is in the list is not in the home timeline
+);
+CREATE INDEX lists_actor ON lists (actor_id);
+
+CREATE TABLE list_members (
+  list_id   INTEGER NOT NULL REFERENCES lists (id) ON DELETE CASCADE,
+  target_id INTEGER NOT NULL REFERENCES actors (id),
+  PRIMARY KEY (list_id, target_id)
+);
+CREATE INDEX list_members_target ON list_members (target_id);
+
+-- Words that somebody does not want to read.
+CREATE TABLE filters (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  title      TEXT NOT NULL,
+  contexts   TEXT NOT NULL, -- JSON: home, notifications, public, thread, account
+  action     TEXT NOT NULL CHECK (action IN ('warn', 'hide')),
+  expires_at DATETIME
+);
+CREATE INDEX filters_actor ON filters (actor_id);
+
+CREATE TABLE filter_keywords (
+  id         INTEGER PRIMARY KEY,
+  filter_id  INTEGER NOT NULL REFERENCES filters (id) ON DELETE CASCADE,
+  keyword    TEXT NOT NULL,
+  whole_word BOOLEAN NOT NULL
+);
+CREATE INDEX filter_keywords_filter ON filter_keywords (filter_id);
+
+-- Hashtags that somebody follows, and those that she shows on her profile.
+CREATE TABLE followed_tags (
+  id       INTEGER PRIMARY KEY,
+  actor_id INTEGER NOT NULL REFERENCES actors (id),
+  name     TEXT NOT NULL, -- lower case, without #
+  featured BOOLEAN NOT NULL, -- shown, not followed
+  UNIQUE (actor_id, name, featured)
+);
+
+-- Of whom somebody follows: whether she wants to see what they share, and to be told when they write.
+CREATE TABLE follow_wishes (
+  actor_id  INTEGER NOT NULL REFERENCES actors (id),
+  target_id INTEGER NOT NULL REFERENCES actors (id),
+  no_boosts BOOLEAN NOT NULL,
+  notify    BOOLEAN NOT NULL,
+  PRIMARY KEY (actor_id, target_id)
+);
+CREATE INDEX follow_wishes_target ON follow_wishes (target_id) WHERE notify;
+
+-- Conversations of which somebody does not want to be told.
+CREATE TABLE muted_conversations (
+  actor_id     INTEGER NOT NULL REFERENCES actors (id),
+  conversation TEXT NOT NULL,
+  PRIMARY KEY (actor_id, conversation)
+);
+
 -- What has just changed, for those who look on: forgotten after some minutes.
 CREATE TABLE changes (
   seq        INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -93,6 +155,13 @@ CREATE TABLE changes (
 
 -- +goose Down
 DROP TABLE changes;
+DROP TABLE muted_conversations;
+DROP TABLE follow_wishes;
+DROP TABLE followed_tags;
+DROP TABLE filter_keywords;
+DROP TABLE filters;
+DROP TABLE list_members;
+DROP TABLE lists;
 DROP TABLE notes;
 DROP TABLE idempotency_keys;
 DROP TABLE markers;

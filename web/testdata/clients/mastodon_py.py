@@ -114,6 +114,32 @@ assert not m.account_unfollow(them).following
 assert m.search(shown.url, resolve=True).statuses[0].id == shown.id and m.search("rye").hashtags[0].name == "rye"
 assert m.report(them, comment="loud").id
 
+# Lists, filters, hashtags, silence.
+m.account_follow(them, reblogs=False, notify=True)
+assert m.account_relationships([them.id])[0].notifying and not m.account_relationships([them.id])[0].showing_reblogs
+shelf = m.list_create("Bakers")
+m.list_accounts_add(shelf, [them])
+assert [x.title for x in m.lists()] == ["Bakers"] and [a.id for a in m.list_accounts(shelf)] == [them.id] and m.account_lists(them)[0].id == shelf.id
+assert m.list_update(shelf, "Millers").title == "Millers" and m.list(shelf).title == "Millers" and m.timeline_list(shelf) == []
+m.list_accounts_delete(shelf, [them])
+assert m.list_accounts(shelf) == []
+m.list_delete(shelf)
+m.account_unfollow(them)
+words = m.filter_create("Wheat", ["home", "public"], whole_word=True, expires_in=3600)
+assert m.filters()[0].phrase == "Wheat" and m.filter(words).whole_word and words.expires_at is not None
+assert not m.filter_update(words, whole_word=False).whole_word
+m.filter_delete(words)
+own = {"Authorization": "Bearer " + m.access_token}  # this version knows no hashtags that are followed
+assert requests.post(origin + "/api/v1/tags/Rye/follow", headers=own).json()["following"]
+assert [t["name"] for t in requests.get(origin + "/api/v1/followed_tags", headers=own).json()] == ["rye"]
+assert not requests.post(origin + "/api/v1/tags/rye/unfollow", headers=own).json()["following"]
+featured = m.featured_tag_create("bread")
+assert [t.name for t in m.featured_tags()] == ["bread"] == [t.name for t in m.account_featured_tags(me)]
+m.featured_tag_delete(featured)
+assert m.status_mute(post).muted and not m.status_unmute(post).muted
+voted = m.poll(asked.poll)
+assert not voted.expired and len(voted.options) == 2
+
 # News, and how far it was read.
 assert m.notifications() == [] and m.follow_requests() == []
 assert m.markers_get(["home"])["home"].last_read_id == 0
