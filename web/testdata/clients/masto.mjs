@@ -1,0 +1,94 @@
+// masto.js against a node, which is what Elk and Phanpy are made of. Arguments: origin, name, password, the handle of somebody to follow. Prints OK at the end.
+import assert from "node:assert/strict";
+import { createOAuthAPIClient, createRestAPIClient, createStreamingAPIClient } from "masto";
+import { consent, png } from "./browser.mjs";
+
+const [origin, name, password, other] = process.argv.slice(2);
+const scopes = "read write follow push";
+const back = "https://app.example/back";
+
+let masto = createRestAPIClient({ url: origin });
+const app = await masto.v1.apps.create({ clientName: "masto.js", redirectUris: back, scopes });
+assert.deepEqual(app.scopes ?? scopes.split(" "), scopes.split(" "));
+const query = new URLSearchParams({ response_type: "code", client_id: app.clientId, redirect_uri: back, scope: scopes, state: "x" });
+const code = await consent(`${origin}/oauth/authorize?${query}`, name, password);
+const oauth = createOAuthAPIClient({ url: origin });
+const { accessToken } = await oauth.token.create({ clientId: app.clientId, clientSecret: app.clientSecret, redirectUri: back, code, grantType: "authorization_code", scope: scopes });
+masto = createRestAPIClient({ url: origin, accessToken });
+
+const node = await masto.v2.instance.fetch();
+assert.equal(node.domain, new URL(origin).host);
+assert.equal(node.configuration.statuses.maxCharacters, 5000);
+assert.ok(node.thumbnail.url && node.registrations.enabled === false && node.contact);
+const me = await masto.v1.accounts.verifyCredentials();
+assert.equal(me.acct, name);
+assert.deepEqual(me.roles, []);
+assert.deepEqual(await masto.v1.markers.fetch({ timeline: ["notifications"] }).then((m) => m.notifications.lastReadId), "0");
+
+// Live, by a WebSocket whose protocol is the token.
+const streaming = createStreamingAPIClient({ streamingApiUrl: node.configuration.urls.streaming, accessToken, implementation: globalThis.WebSocket });
+const seen = [];
+const subscription = streaming.user.subscribe();
+const listening = (async () => {
+  for await (const event of subscription) {
+    seen.push(event);
+    if (event.event === "delete") break;
+  }
+})();
+await new Promise((done) => setTimeout(done, 1000));
+
+const post = await masto.v1.statuses.create({ status: "Hello #masto", visibility: "public", language: "en" });
+assert.equal(post.tags[0].name, "masto");
+const picture = await masto.v2.media.create({ file: new Blob([png(20, 10)], { type: "image/png" }), description: "dots" });
+assert.equal(picture.meta.original.width, 20);
+const shown = await masto.v1.statuses.create({ status: "with dots", mediaIds: [picture.id] });
+assert.equal(shown.mediaAttachments[0].description, "dots");
+const asked = await masto.v1.statuses.create({ status: "which?", poll: { options: ["this", "that"], expiresIn: 3600 } });
+assert.deepEqual(asked.poll.options.map((o) => o.title), ["this", "that"]);
+const edited = await masto.v1.statuses.$select(post.id).update({ status: "Hello again" });
+assert.ok(edited.editedAt);
+assert.equal((await masto.v1.statuses.$select(post.id).source.fetch()).text, "Hello again");
+const reply = await masto.v1.statuses.create({ status: "and more", inReplyToId: post.id });
+assert.deepEqual((await masto.v1.statuses.$select(post.id).context.fetch()).descendants.map((s) => s.id), [reply.id]);
+assert.ok((await masto.v1.statuses.$select(post.id).favourite()).favourited);
+assert.ok((await masto.v1.statuses.$select(post.id).bookmark()).bookmarked);
+assert.equal((await masto.v1.statuses.$select(post.id).reblog()).reblog.id, post.id);
+
+const ids = [];
+for await (const page of masto.v1.timelines.home.list({ limit: 2 })) ids.push(...page.map((s) => s.id));
+assert.ok(ids.length >= 5 && new Set(ids).size === ids.length, ids.join());
+assert.ok(ids.includes(post.id));
+
+const found = await masto.v2.search.list({ q: other, resolve: true });
+const them = found.accounts[0];
+assert.ok((await masto.v1.accounts.$select(them.id).follow({ notify: true })).notifying);
+assert.ok((await masto.v1.accounts.relationships.fetch({ id: [me.id, them.id] }))[1].following);
+const filter = await masto.v2.filters.create({ title: "Wheat", context: ["home"], filterAction: "hide", keywordsAttributes: [{ keyword: "wheat", wholeWord: true }] });
+assert.deepEqual(filter.keywords.map((k) => k.keyword), ["wheat"]);
+assert.equal((await masto.v2.filters.$select(filter.id).keywords.create({ keyword: "rye" })).keyword, "rye");
+assert.equal((await masto.v2.filters.list())[0].keywords.length, 2);
+await masto.v2.filters.$select(filter.id).remove();
+const list = await masto.v1.lists.create({ title: "Bakers" });
+await masto.v1.lists.$select(list.id).accounts.create({ accountIds: [them.id] });
+assert.deepEqual((await masto.v1.lists.$select(list.id).accounts.list()).map((a) => a.id), [them.id]);
+await masto.v1.lists.$select(list.id).accounts.remove({ accountIds: [them.id] });
+await masto.v1.lists.$select(list.id).remove();
+assert.ok((await masto.v1.tags.$select("rye").follow()).following);
+assert.deepEqual((await masto.v1.followedTags.list()).map((t) => t.name), ["rye"]);
+await masto.v1.tags.$select("rye").unfollow();
+assert.equal((await masto.v1.accounts.updateCredentials({ displayName: "Masto", fieldsAttributes: [{ name: "Shop", value: "https://shop.example/" }] })).fields[0].name, "Shop");
+assert.deepEqual(await masto.v1.notifications.list(), []);
+await assert.rejects(masto.v1.push.subscription.fetch(), (e) => e.statusCode === 404);
+
+await masto.v1.statuses.$select(reply.id).remove();
+await Promise.race([listening, new Promise((_, fail) => setTimeout(() => fail(new Error("no delete came")), 10000))]);
+assert.deepEqual(seen.filter((e) => e.event === "update").map((e) => e.payload.id).slice(0, 2), [post.id, shown.id]);
+assert.equal(seen.find((e) => e.event === "status.update").payload.id, post.id);
+assert.equal(seen.find((e) => e.event === "delete").payload, reply.id);
+subscription.unsubscribe();
+streaming.close();
+
+await oauth.revoke({ clientId: app.clientId, clientSecret: app.clientSecret, token: accessToken });
+await assert.rejects(masto.v1.accounts.verifyCredentials(), (e) => e.statusCode === 401);
+console.log("OK");
+process.exit(0);
