@@ -15,55 +15,62 @@ type Mark struct {
 	Boost                     ID // hers of it; 0: none
 }
 
-// eachIn asks a question about several ids at once; the query has one place for them, %s.
-func (db *DB) eachIn(ctx context.Context, query string, before []any, ids []ID, fn func(*sql.Rows) error) error {
+// some makes a list of ids fit for IN ?: never empty, and of few lengths.
+func some(ids []ID) []ID {
 	if len(ids) == 0 {
-		return nil
+		return []ID{0}
 	}
-	ids = padded(append([]ID(nil), ids...))
-	args := append([]any(nil), before...)
-	for _, id := range ids {
-		args = append(args, id)
+	return padded(append([]ID(nil), ids...))
+}
+
+// scanned hands the rows of a query on, one by one.
+func scanned(rows *sql.Rows, err error, fn func(*sql.Rows) error) error {
+	if err != nil {
+		return translate(err)
 	}
-	return db.each(ctx, strings.Replace(query, "%s", "?"+strings.Repeat(", ?", len(ids)-1), 1), args, fn)
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return translate(rows.Err())
 }
 
 // Tallies counts for several posts at once.
 func (db *DB) Tallies(ctx context.Context, posts []ID) (map[ID]Tally, error) {
-	out := make(map[ID]Tally, len(posts))
-	for query, field := range map[string]func(*Tally) *int64{
-		"SELECT post_id, COUNT(*) FROM likes WHERE post_id IN (%s) GROUP BY post_id":                                                                                                                            func(t *Tally) *int64 { return &t.Likes },
-		"SELECT boost_of_id, COUNT(*) FROM posts WHERE boost_of_id IN (%s) AND deleted_at IS NULL GROUP BY boost_of_id":                                                                                         func(t *Tally) *int64 { return &t.Boosts },
-		"SELECT p.id, COUNT(*) FROM posts p JOIN posts r ON r.in_reply_to = p.iri AND r.in_reply_to <> '' AND r.deleted_at IS NULL WHERE p.id IN (%s) AND r.visibility IN ('public', 'unlisted') GROUP BY p.id": func(t *Tally) *int64 { return &t.Replies },
-	} {
-		err := db.eachIn(ctx, query, nil, posts, func(rows *sql.Rows) error {
+	out, ids := make(map[ID]Tally, len(posts)), some(posts)
+	count := func(set func(t *Tally, n int64)) func(*sql.Rows) error {
+		return func(rows *sql.Rows) error {
 			var id ID
 			var n int64
 			if err := rows.Scan(&id, &n); err != nil {
 				return err
 			}
 			t := out[id]
-			*field(&t) = n
+			set(&t, n)
 			out[id] = t
 			return nil
-		})
-		if err != nil {
-			return nil, err
 		}
 	}
-	return out, nil
+	rows, err := db.q(ctx).Raw("SELECT post_id, COUNT(*) FROM likes WHERE post_id IN ? GROUP BY post_id", ids).Rows()
+	if err := scanned(rows, err, count(func(t *Tally, n int64) { t.Likes = n })); err != nil {
+		return nil, err
+	}
+	rows, err = db.q(ctx).Raw("SELECT boost_of_id, COUNT(*) FROM posts WHERE boost_of_id IN ? AND deleted_at IS NULL GROUP BY boost_of_id", ids).Rows()
+	if err := scanned(rows, err, count(func(t *Tally, n int64) { t.Boosts = n })); err != nil {
+		return nil, err
+	}
+	rows, err = db.q(ctx).Raw(`SELECT p.id, COUNT(*) FROM posts p JOIN posts r ON r.in_reply_to = p.iri AND r.in_reply_to <> '' AND r.deleted_at IS NULL
+		WHERE p.id IN ? AND r.visibility IN ('public', 'unlisted') GROUP BY p.id`, ids).Rows()
+	return out, scanned(rows, err, count(func(t *Tally, n int64) { t.Replies = n }))
 }
 
 // Marks finds what a reader has done with several posts.
 func (db *DB) Marks(ctx context.Context, reader ID, posts []ID) (map[ID]Mark, error) {
-	out := make(map[ID]Mark, len(posts))
-	for query, set := range map[string]func(m *Mark, id ID){
-		"SELECT post_id, id FROM likes WHERE actor_id = ? AND post_id IN (%s)":                                func(m *Mark, _ ID) { m.Liked = true },
-		"SELECT post_id, id FROM bookmarks WHERE actor_id = ? AND post_id IN (%s)":                            func(m *Mark, _ ID) { m.Bookmarked = true },
-		"SELECT post_id, post_id FROM pins WHERE actor_id = ? AND post_id IN (%s)":                            func(m *Mark, _ ID) { m.Pinned = true },
-		"SELECT boost_of_id, id FROM posts WHERE actor_id = ? AND boost_of_id IN (%s) AND deleted_at IS NULL": func(m *Mark, id ID) { m.Boost = id },
-	} {
-		err := db.eachIn(ctx, query, []any{reader}, posts, func(rows *sql.Rows) error {
+	out, ids := make(map[ID]Mark, len(posts)), some(posts)
+	mark := func(set func(m *Mark, id ID)) func(*sql.Rows) error {
+		return func(rows *sql.Rows) error {
 			var post, id ID
 			if err := rows.Scan(&post, &id); err != nil {
 				return err
@@ -72,12 +79,22 @@ func (db *DB) Marks(ctx context.Context, reader ID, posts []ID) (map[ID]Mark, er
 			set(&m, id)
 			out[post] = m
 			return nil
-		})
-		if err != nil {
-			return nil, err
 		}
 	}
-	return out, nil
+	rows, err := db.q(ctx).Raw("SELECT post_id, id FROM likes WHERE actor_id = ? AND post_id IN ?", reader, ids).Rows()
+	if err := scanned(rows, err, mark(func(m *Mark, _ ID) { m.Liked = true })); err != nil {
+		return nil, err
+	}
+	rows, err = db.q(ctx).Raw("SELECT post_id, id FROM bookmarks WHERE actor_id = ? AND post_id IN ?", reader, ids).Rows()
+	if err := scanned(rows, err, mark(func(m *Mark, _ ID) { m.Bookmarked = true })); err != nil {
+		return nil, err
+	}
+	rows, err = db.q(ctx).Raw("SELECT post_id, id FROM pins WHERE actor_id = ? AND post_id IN ?", reader, ids).Rows()
+	if err := scanned(rows, err, mark(func(m *Mark, _ ID) { m.Pinned = true })); err != nil {
+		return nil, err
+	}
+	rows, err = db.q(ctx).Raw("SELECT boost_of_id, id FROM posts WHERE actor_id = ? AND boost_of_id IN ? AND deleted_at IS NULL", reader, ids).Rows()
+	return out, scanned(rows, err, mark(func(m *Mark, id ID) { m.Boost = id }))
 }
 
 // PostsByID reads several posts that are not deleted, by id.
@@ -133,13 +150,9 @@ type AccountTally struct {
 
 // AccountTallies counts for several actors at once, as far as this node knows.
 func (db *DB) AccountTallies(ctx context.Context, actors []ID) (map[ID]AccountTally, error) {
-	out := make(map[ID]AccountTally, len(actors))
-	for query, set := range map[string]func(t *AccountTally, n int64, last ID){
-		"SELECT target_id, COUNT(*), 0 FROM follows WHERE target_id IN (%s) AND state = 'accepted' GROUP BY target_id":                                                      func(t *AccountTally, n int64, _ ID) { t.Followers = n },
-		"SELECT actor_id, COUNT(*), 0 FROM follows WHERE actor_id IN (%s) AND state = 'accepted' GROUP BY actor_id":                                                         func(t *AccountTally, n int64, _ ID) { t.Following = n },
-		"SELECT actor_id, COUNT(*), MAX(id) FROM posts WHERE actor_id IN (%s) AND deleted_at IS NULL AND visibility IN ('public', 'unlisted', 'private') GROUP BY actor_id": func(t *AccountTally, n int64, last ID) { t.Posts, t.Last = n, last },
-	} {
-		err := db.eachIn(ctx, query, nil, actors, func(rows *sql.Rows) error {
+	out, ids := make(map[ID]AccountTally, len(actors)), some(actors)
+	count := func(set func(t *AccountTally, n int64, last ID)) func(*sql.Rows) error {
+		return func(rows *sql.Rows) error {
 			var id, last ID
 			var n int64
 			if err := rows.Scan(&id, &n, &last); err != nil {
@@ -149,12 +162,19 @@ func (db *DB) AccountTallies(ctx context.Context, actors []ID) (map[ID]AccountTa
 			set(&t, n, last)
 			out[id] = t
 			return nil
-		})
-		if err != nil {
-			return nil, err
 		}
 	}
-	return out, nil
+	rows, err := db.q(ctx).Raw("SELECT target_id, COUNT(*), 0 FROM follows WHERE target_id IN ? AND state = 'accepted' GROUP BY target_id", ids).Rows()
+	if err := scanned(rows, err, count(func(t *AccountTally, n int64, _ ID) { t.Followers = n })); err != nil {
+		return nil, err
+	}
+	rows, err = db.q(ctx).Raw("SELECT actor_id, COUNT(*), 0 FROM follows WHERE actor_id IN ? AND state = 'accepted' GROUP BY actor_id", ids).Rows()
+	if err := scanned(rows, err, count(func(t *AccountTally, n int64, _ ID) { t.Following = n })); err != nil {
+		return nil, err
+	}
+	rows, err = db.q(ctx).Raw(`SELECT actor_id, COUNT(*), MAX(id) FROM posts WHERE actor_id IN ? AND deleted_at IS NULL AND visibility IN ('public', 'unlisted', 'private')
+		GROUP BY actor_id`, ids).Rows()
+	return out, scanned(rows, err, count(func(t *AccountTally, n int64, last ID) { t.Posts, t.Last = n, last }))
 }
 
 // SearchActors finds actors whose name or shown name begins with some words, in any case; those that somebody (0: anybody) follows alone. Those of this node come first.
