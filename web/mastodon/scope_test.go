@@ -1,0 +1,179 @@
+package mastodon_test
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"planet/activitypub"
+	"planet/storage"
+	"planet/storage/storagetest"
+	"planet/web"
+	"planet/web/mastodon"
+	"planet/web/oauth"
+)
+
+// desk is a node with two people, each with a co-op, and what one of them has.
+type desk struct {
+	t    *testing.T
+	db   *storage.DB
+	node *activitypub.Node
+	web  *web.Server
+	by   activitypub.By // ana, as herself
+	post *storage.Post
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	db := storagetest.New(t)
+	node, err := activitypub.New(t.Context(), activitypub.Config{Origin: "https://rye.example", DB: db, Log: slog.New(slog.DiscardHandler), MediaDir: filepath.Join(t.TempDir(), "media")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := web.New(web.Config{Node: node, DB: db, Origin: "https://rye.example", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{t: t, db: db, node: node, web: srv}
+	d.by = d.person("ana")
+	if d.post, err = node.Publish(t.Context(), d.by, activitypub.Draft{Text: "Fresh #bread", Poll: &activitypub.PollDraft{Options: []string{"a", "b"}, Lasts: time.Hour}}); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d *desk) person(name string) activitypub.By {
+	d.t.Helper()
+	u, a, err := d.node.CreatePerson(d.t.Context(), activitypub.NewUser{Username: name})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return activitypub.By{User: u, Actor: a}
+}
+
+// token lets an app do some things as somebody.
+func (d *desk) token(by activitypub.By, scopes string) string {
+	d.t.Helper()
+	secret := oauth.NewSecret()
+	if err := d.db.SaveToken(d.t.Context(), &storage.Token{Hash: oauth.Hash(secret), UserID: by.User.ID, ActorID: by.Actor.ID, Scopes: scopes}); err != nil {
+		d.t.Fatal(err)
+	}
+	return secret
+}
+
+// ask is a request by a token ("": none).
+func (d *desk) ask(token, method, path string, body io.Reader) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, body)
+	r.Host = "rye.example"
+	if body != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	d.web.Handler().ServeHTTP(w, r)
+	return w
+}
+
+// every is each scope that is part of another, and those that are alone.
+var every = strings.Fields(`read:accounts read:blocks read:bookmarks read:favourites read:filters read:follows read:lists read:mutes read:notifications read:search read:statuses
+	write:accounts write:blocks write:bookmarks write:conversations write:favourites write:filters write:follows write:lists write:media write:mutes write:notifications write:reports write:statuses
+	push profile payments`)
+
+// TestOAU213EveryRouteTakesItsScope asks each route of the table without a token, with every scope but its own, and with that alone.
+func TestOAU213EveryRouteTakesItsScope(t *testing.T) {
+	d := newDesk(t)
+	for _, r := range mastodon.Routes() {
+		path := strings.NewReplacer(":id", "1", ":tag", "bread").Replace(r.Path)
+		anonymous := d.ask("", r.Method, path, nil).Code
+		switch r.Scope {
+		case mastodon.Open:
+			if anonymous == 401 || anonymous == 403 || anonymous >= 500 {
+				t.Errorf("%s %s is for anybody, and answers %d", r.Method, path, anonymous)
+			}
+			continue
+		case mastodon.Stream, mastodon.Anyone:
+			if anonymous != 401 {
+				t.Errorf("%s %s answers %d without a token", r.Method, path, anonymous)
+			}
+			continue
+		}
+		top, _, _ := strings.Cut(r.Scope, ":")
+		var others []string
+		for _, s := range every {
+			if s != r.Scope && !(r.Scope == top && strings.HasPrefix(s, top+":")) {
+				others = append(others, s)
+			}
+		}
+		without, with, wide := d.token(d.by, strings.Join(others, " ")), d.token(d.by, r.Scope), d.token(d.by, top)
+		if anonymous != 401 {
+			t.Errorf("%s %s answers %d without a token", r.Method, path, anonymous)
+		}
+		if got := d.ask(without, r.Method, path, nil); got.Code != 403 || !strings.Contains(got.Body.String(), "outside the authorized scopes") {
+			t.Errorf("%s %s answers %d %s with every scope but %s", r.Method, path, got.Code, got.Body, r.Scope)
+		}
+		for name, token := range map[string]string{r.Scope: with, top: wide} {
+			if got := d.ask(token, r.Method, path, nil); got.Code == 401 || got.Code >= 500 || got.Code == 403 && strings.Contains(got.Body.String(), "scopes") {
+				t.Errorf("%s %s answers %d %s with %s", r.Method, path, got.Code, got.Body, name)
+			}
+		}
+	}
+}
+
+// TestADM242WhatIsHersIsHers: bo reaches nothing of ana's by its number.
+func TestADM242WhatIsHersIsHers(t *testing.T) {
+	d := newDesk(t)
+	ctx := t.Context()
+	bo := d.person("bo")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := &storage.List{ActorID: d.by.Actor.ID, Title: "Bakers", Replies: "list"}
+	must(d.db.SaveList(ctx, list))
+	filter := &storage.Filter{ActorID: d.by.Actor.ID, Title: "x", Contexts: []string{"home"}, Action: "warn", Keywords: []storage.FilterKeyword{{Keyword: "x"}}}
+	must(d.db.SaveFilter(ctx, filter))
+	must(d.db.Notify(ctx, &storage.Notification{ActorID: d.by.Actor.ID, Kind: "follow", FromID: bo.Actor.ID}))
+	news, err := d.db.Notifications(ctx, d.by.Actor.ID, storage.Page{Limit: 1})
+	must(err)
+	secret, err := d.node.Publish(ctx, d.by, activitypub.Draft{Text: "to myself", Visibility: storage.Private})
+	must(err)
+	tag := &storage.FollowedTag{ActorID: d.by.Actor.ID, Name: "rye", Featured: true}
+	must(d.db.SaveFollowedTag(ctx, tag))
+	before := storagetest.Rows(t, d.db, "tokens", "changes")
+	token := d.token(bo, "read write")
+	for _, c := range []struct{ method, path string }{
+		{"GET", "/api/v1/lists/" + list.ID.String()}, {"PUT", "/api/v1/lists/" + list.ID.String()}, {"DELETE", "/api/v1/lists/" + list.ID.String()}, {"GET", "/api/v1/lists/" + list.ID.String() + "/accounts"},
+		{"POST", "/api/v1/lists/" + list.ID.String() + "/accounts"}, {"GET", "/api/v1/timelines/list/" + list.ID.String()},
+		{"GET", "/api/v2/filters/" + filter.ID.String()}, {"PUT", "/api/v2/filters/" + filter.ID.String()}, {"DELETE", "/api/v2/filters/" + filter.ID.String()},
+		{"GET", "/api/v2/filters/keywords/" + filter.Keywords[0].ID.String()}, {"DELETE", "/api/v2/filters/keywords/" + filter.Keywords[0].ID.String()},
+		{"GET", "/api/v1/filters/" + filter.Keywords[0].ID.String()}, {"DELETE", "/api/v1/filters/" + filter.Keywords[0].ID.String()},
+		{"GET", "/api/v1/notifications/" + news[0].ID.String()}, {"POST", "/api/v1/notifications/" + news[0].ID.String() + "/dismiss"},
+		{"GET", "/api/v1/statuses/" + secret.ID.String()}, {"DELETE", "/api/v1/statuses/" + secret.ID.String()}, {"PUT", "/api/v1/statuses/" + secret.ID.String()},
+		{"POST", "/api/v1/statuses/" + secret.ID.String() + "/favourite"}, {"POST", "/api/v1/statuses/" + secret.ID.String() + "/reblog"}, {"POST", "/api/v1/statuses/" + secret.ID.String() + "/bookmark"},
+		{"GET", "/api/v1/statuses/" + secret.ID.String() + "/context"}, {"GET", "/api/v1/statuses/" + secret.ID.String() + "/source"}, {"GET", "/api/v1/statuses/" + secret.ID.String() + "/history"},
+		{"DELETE", "/api/v1/statuses/" + d.post.ID.String()}, {"PUT", "/api/v1/statuses/" + d.post.ID.String()}, {"GET", "/api/v1/statuses/" + d.post.ID.String() + "/source"},
+		{"DELETE", "/api/v1/featured_tags/" + tag.ID.String()},
+	} {
+		var body io.Reader
+		if c.method != http.MethodGet {
+			body = strings.NewReader("status=mine&title=mine&context[]=home&account_ids[]=" + bo.Actor.ID.String())
+		}
+		if got := d.ask(token, c.method, c.path, body); got.Code != 404 {
+			t.Errorf("%s %s answers %d %s", c.method, c.path, got.Code, got.Body)
+		}
+	}
+	if diff := cmp.Diff(before, storagetest.Rows(t, d.db, "tokens", "changes")); diff != "" {
+		t.Errorf("the database has changed (-before +after):\n%s", diff)
+	}
+}
