@@ -36,8 +36,9 @@ type Config struct {
 // API answers clients.
 type API struct {
 	Config
-	keys locks // of Idempotency-Keys
-	hub  hub
+	keys    locks // of Idempotency-Keys
+	hub     hub
+	tallies tallies
 }
 
 // New makes an API.

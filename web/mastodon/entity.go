@@ -472,7 +472,7 @@ func (a *API) gather(ctx context.Context, reader *storage.Actor, posts []*storag
 	if err != nil {
 		return nil, err
 	}
-	tallies, err := a.DB.AccountTallies(ctx, actors)
+	tallies, err := a.tallies.of(ctx, a.DB, actors)
 	if err != nil {
 		return nil, err
 	}

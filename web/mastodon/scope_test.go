@@ -22,7 +22,7 @@ import (
 
 // desk is a node with two people, each with a co-op, and what one of them has.
 type desk struct {
-	t    *testing.T
+	t    testing.TB
 	db   *storage.DB
 	node *activitypub.Node
 	web  *web.Server
@@ -30,7 +30,7 @@ type desk struct {
 	post *storage.Post
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t testing.TB) *desk {
 	t.Helper()
 	db := storagetest.New(t)
 	node, err := activitypub.New(t.Context(), activitypub.Config{Origin: "https://rye.example", DB: db, Log: slog.New(slog.DiscardHandler), MediaDir: filepath.Join(t.TempDir(), "media")})
