@@ -431,7 +431,12 @@ func TestOAU216NobodySaysYesInHerName(t *testing.T) {
 	if h.Get("Cache-Control") != "no-store" || !slices.Contains([]string{"no-referrer", "same-origin"}, h.Get("Referrer-Policy")) {
 		t.Errorf("the page is kept, or its address told: %v", h)
 	}
-	ticket := ticketField.FindStringSubmatch(page.Body.String())[1]
+	for what, w := range map[string]*httptest.ResponseRecorder{"the page": page, "the way back": a.consents(path, ""), "the way on": a.browse(http.MethodPost, path, url.Values{"do": {"signin"}, "name": {"by_bakery"}, "password": {"a long enough password"}})} {
+		if got := w.Header().Get("Cross-Origin-Opener-Policy"); got != "" {
+			t.Errorf("%s cuts the window off that opened it: %s", what, got)
+		}
+	}
+	ticket := ticketField.FindStringSubmatch(a.browse(http.MethodGet, path, nil).Body.String())[1]
 	own := url.Values{"do": {"allow"}, "ticket": {ticket}, "as": {by.User.ActorID.String()}}
 	post := func(path string, form url.Values, change func(*http.Request)) int {
 		r := from(http.MethodPost, path, strings.NewReader(form.Encode()))

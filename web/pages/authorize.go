@@ -58,6 +58,7 @@ func (p *Pages) authorize(c echo.Context) error {
 
 // asked reads what an app asks for. What is wrong is answered, and nothing comes back: to the app where its address is known to be its own, else to the person.
 func (p *Pages) asked(c echo.Context) (*oauth.Request, error) {
+	c.Response().Header().Del("Cross-Origin-Opener-Policy") // also of what leads on: Phanpy opens a window and watches where it goes
 	r, err := p.OAuth.ReadRequest(c.Request().Context(), c.Request().URL.Query())
 	var refused *oauth.Error
 	switch {
@@ -79,11 +80,10 @@ func (p *Pages) answer(c echo.Context, r *oauth.Request, values url.Values) erro
 	return c.Redirect(http.StatusFound, r.Location(values))
 }
 
-// forApp prepares the headers of a page that belongs to an app's request: the form may lead to the app, a pop-up may be watched by the page that opened it, and nothing is kept.
+// forApp prepares the headers of a page that belongs to an app's request: the form may lead to the app, and nothing is kept.
 func (p *Pages) forApp(c echo.Context, r *oauth.Request) {
 	h := c.Response().Header()
 	h.Set("Cache-Control", "no-store")
-	h.Del("Cross-Origin-Opener-Policy")
 	if u, err := url.Parse(r.RedirectURI); err == nil && r.RedirectURI != oauth.OutOfBand {
 		source := u.Scheme + ":"
 		if u.Scheme == "https" || u.Scheme == "http" {
@@ -153,10 +153,10 @@ func (p *Pages) authorizeSubmit(c echo.Context) error {
 		u, err := p.checkSignIn(ctx, form.Get("name"), form.Get("password"))
 		switch {
 		case errors.Is(err, errSignIn):
-			return p.signInForm(c, http.StatusUnprocessableEntity, r, signInPage{Name: form.Get("name"), Problem: err.Error()})
+			return p.signInForm(c, http.StatusUnprocessableEntity, r, signInPage{Name: form.Get("name"), Problem: "This name and this password do not belong together. Look at both again."})
 		case errors.Is(err, errTooMany):
 			c.Response().Header().Set("Retry-After", "120")
-			return p.signInForm(c, http.StatusTooManyRequests, r, signInPage{Name: form.Get("name"), Problem: err.Error()})
+			return p.signInForm(c, http.StatusTooManyRequests, r, signInPage{Name: form.Get("name"), Problem: "There were too many tries for this name. Wait some minutes, then try again."})
 		case err != nil:
 			return err
 		}

@@ -88,8 +88,8 @@ func (p *Pages) signOut(c echo.Context) error {
 }
 
 var (
-	errSignIn  = errors.New("This name and this password do not belong together. Look at both again.")
-	errTooMany = errors.New("There were too many tries for this name. Wait some minutes, then try again.")
+	errSignIn  = errors.New("the name and the password do not belong together")
+	errTooMany = errors.New("too many tries for this name")
 )
 
 // checkSignIn finds the person of a name (or address) and a password. It takes the same time whether the name exists (security.md SES 228).
