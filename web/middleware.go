@@ -98,7 +98,7 @@ func (s *Server) trimSlash(next echo.HandlerFunc) echo.HandlerFunc {
 
 // forScripts reports whether pages of other sites may read an address: clients that run in a browser. None of it is answered by a cookie.
 func forScripts(path string) bool {
-	for _, prefix := range []string{"/api/", "/.well-known/", "/nodeinfo/", "/media/"} {
+	for _, prefix := range []string{"/api/", "/.well-known/", "/nodeinfo/", "/media/", "/static/"} {
 		if strings.HasPrefix(path, prefix) {
 			return true
 		}

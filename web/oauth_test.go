@@ -618,7 +618,7 @@ func TestWEB262ScriptsOfOtherSites(t *testing.T) {
 	if w.Code != 204 || h.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(h.Get("Access-Control-Allow-Headers"), "Idempotency-Key") || !strings.Contains(h.Get("Access-Control-Allow-Methods"), "PATCH") {
 		t.Errorf("the browser asks, and hears %d %v", w.Code, h)
 	}
-	for path, readable := range map[string]bool{"/api/v1/instance": true, "/api/v1/nothing": true, "/oauth/token": true, "/.well-known/nodeinfo": true, "/oauth/authorize": false, "/": false, "/offers": false} {
+	for path, readable := range map[string]bool{"/api/v1/instance": true, "/api/v1/nothing": true, "/oauth/token": true, "/.well-known/nodeinfo": true, "/static/touch.png": true, "/oauth/authorize": false, "/": false, "/offers": false} {
 		r := from("GET", path, nil)
 		r.Header.Set("Origin", "https://evil.example")
 		h := s.ask(r).Header()
