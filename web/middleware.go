@@ -98,10 +98,13 @@ func (s *Server) trimSlash(next echo.HandlerFunc) echo.HandlerFunc {
 
 // forScripts reports whether pages of other sites may read an address: clients that run in a browser. None of it is answered by a cookie.
 func forScripts(path string) bool {
-	for _, prefix := range []string{"/api/", "/.well-known/", "/nodeinfo/", "/media/", "/static/"} {
+	for _, prefix := range []string{"/api/", "/.well-known/", "/nodeinfo/", "/media/"} {
 		if strings.HasPrefix(path, prefix) {
 			return true
 		}
+	}
+	if strings.HasPrefix(path, "/static/") && strings.HasSuffix(path, ".png") { // who has no face is shown with ours
+		return true
 	}
 	return path == "/oauth/token" || path == "/oauth/revoke" || path == "/oauth/userinfo"
 }
