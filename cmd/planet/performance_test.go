@@ -438,6 +438,22 @@ func BenchmarkActorDocuments(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// rss is what a node that runs has in memory, in MB; 0 where that cannot be seen.
+func (n *node) rss(b *testing.B) (mb float64) {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
+	if err != nil {
+		b.Log("no /proc here, so no figure for the memory:", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			v, _ := strconv.ParseFloat(strings.Fields(kb)[0], 64)
+			mb = v / 1024
+		}
+	}
+	return mb
+}
+
 // BenchmarkIdle starts a node on a database that is there, and reports its start, its memory and its size.
 func BenchmarkIdle(b *testing.B) {
 	n := newNode(b)
@@ -465,15 +481,8 @@ func BenchmarkIdle(b *testing.B) {
 	n.start()
 	defer n.kill()
 	time.Sleep(3 * time.Second)
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
-	if err != nil {
-		b.Log("no /proc here, so no figure for the memory:", err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			v, _ := strconv.ParseFloat(strings.Fields(kb)[0], 64)
-			b.ReportMetric(v/1024, "MB-RSS")
-		}
+	if mb := n.rss(b); mb > 0 {
+		b.ReportMetric(mb, "MB-RSS")
 	}
 	info, err := os.Stat(n.binary)
 	if err != nil {

@@ -35,6 +35,12 @@ type message struct {
 	stream  []string
 	event   string
 	payload string
+	frame   []byte // the same for a WebSocket: made once for all who get it
+}
+
+func newMessage(stream []string, event, payload string) message {
+	frame, _ := json.Marshal(map[string]any{"stream": stream, "event": event, "payload": payload}) // of text alone: it cannot fail
+	return message{stream, event, payload, frame}
 }
 
 // subscription is one thing that a connection listens to.
@@ -209,7 +215,7 @@ func (h *hub) tell(listeners []*listener, c storage.Change) {
 		for _, l := range listeners {
 			for _, s := range l.listens() {
 				if s.name != "user:notification" && s.name != "direct" {
-					l.send(message{s.stream(), "delete", c.PostID.String()})
+					l.send(newMessage(s.stream(), "delete", c.PostID.String()))
 				}
 			}
 		}
@@ -237,7 +243,7 @@ func (h *hub) tellNews(ctx context.Context, listeners []*listener, c storage.Cha
 		}
 		for _, s := range l.listens() {
 			if s.name == "user" || s.name == "user:notification" {
-				l.send(message{s.stream(), "notification", string(payload)})
+				l.send(newMessage(s.stream(), "notification", string(payload)))
 			}
 		}
 	}
@@ -259,6 +265,11 @@ func (h *hub) tellPost(ctx context.Context, listeners []*listener, c storage.Cha
 	open := p.Visibility == storage.Public && p.BoostOfID == nil && author.SuspendedAt == nil && author.SilencedAt == nil
 	home := map[storage.ID]bool{} // by actor: it belongs there
 	shown := map[storage.ID]string{}
+	type audience struct {
+		reader storage.ID
+		stream string
+	}
+	made := map[audience]message{}
 	for _, l := range listeners {
 		me := l.who.Actor.ID
 		for _, s := range l.listens() {
@@ -286,8 +297,8 @@ func (h *hub) tellPost(ctx context.Context, listeners []*listener, c storage.Cha
 			if !wanted {
 				continue
 			}
-			payload, made := shown[me]
-			if !made {
+			payload, rendered := shown[me]
+			if !rendered {
 				e, err := h.api.statusOf(ctx, l.who.Actor, p)
 				if err != nil {
 					break
@@ -299,7 +310,13 @@ func (h *hub) tellPost(ctx context.Context, listeners []*listener, c storage.Cha
 				payload = string(raw)
 				shown[me] = payload
 			}
-			l.send(message{s.stream(), event, payload})
+			key := audience{me, strings.Join(s.stream(), " ")}
+			m, done := made[key]
+			if !done {
+				m = newMessage(s.stream(), event, payload)
+				made[key] = m
+			}
+			l.send(m)
 		}
 	}
 }
@@ -417,11 +434,7 @@ func (a *API) stream(c *call) error {
 		if m == nil {
 			return conn.Ping(ctx)
 		}
-		raw, err := json.Marshal(map[string]any{"stream": m.stream, "event": m.event, "payload": m.payload})
-		if err != nil {
-			return err
-		}
-		return conn.Write(ctx, websocket.MessageText, raw)
+		return conn.Write(ctx, websocket.MessageText, m.frame)
 	}, func() { _ = conn.Close(websocket.StatusPolicyViolation, "the token has ended, or the node stops") })
 }
 
@@ -437,7 +450,7 @@ func (a *API) hear(ctx context.Context, l *listener, raw []byte) {
 		if errors.As(err, &refused) {
 			text = refused.Code
 		}
-		l.send(message{nil, "error", text})
+		l.send(newMessage(nil, "error", text))
 	}
 	s, err := a.subscribe(ctx, l.who, m.Stream, m.Tag, m.List)
 	if err != nil {

@@ -56,8 +56,8 @@ type Pages struct {
 
 	joining sync.Mutex // one at a time uses up an invitation, or the setup link
 
-	tries  tries  // to sign in
-	nobody string // the hash of a password that nobody knows
+	tries  tries                  // to sign in
+	nobody func() (string, error) // the hash of a password that nobody knows, made when it is first needed: that takes 19 MiB for a moment
 }
 
 // asset is a file below /static.
@@ -73,10 +73,7 @@ func New(c Config) (*Pages, error) {
 	if err := p.readAssets(); err != nil {
 		return nil, err
 	}
-	var err error
-	if p.nobody, err = storage.HashPassword(oauth.NewSecret()); err != nil {
-		return nil, err
-	}
+	p.nobody = sync.OnceValues(func() (string, error) { return storage.HashPassword(oauth.NewSecret()) })
 	parts, err := template.New("").Funcs(p.words()).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return nil, err

@@ -109,11 +109,15 @@ func (p *Pages) checkSignIn(ctx context.Context, name, password string) (*storag
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, err
 	}
-	hash := p.nobody
-	if err == nil && u.PasswordHash != "" {
+	hash, failed := p.nobody()
+	if failed != nil {
+		return nil, failed
+	}
+	known := err == nil && u.PasswordHash != ""
+	if known {
 		hash = u.PasswordHash
 	}
-	if storage.CheckPassword(hash, password) != nil || err != nil || hash == p.nobody {
+	if storage.CheckPassword(hash, password) != nil || !known {
 		return nil, errSignIn
 	}
 	a, err := p.DB.ActorByID(ctx, u.ActorID)
