@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 
 	"planet/storage"
+	"planet/web/oauth"
 )
 
 type tokenCmd struct {
@@ -26,22 +26,14 @@ func (tokenCreateCmd) Help() string {
 	return "Example: TOKEN=$(planet token create ana --as bakery --scopes \"read write follow\")"
 }
 
-// scopes are the top-level scopes of the client API; each may be narrowed, as in write:statuses.
-var scopes = []string{"read", "write", "follow", "push", "profile"}
-
 func (cmd tokenCreateCmd) Run(c *app) error {
-	asked := strings.Fields(cmd.Scopes)
-	if len(asked) == 0 {
-		return usageError{"--scopes: name at least one, such as read"}
-	}
-	for _, s := range asked {
-		if top, _, _ := strings.Cut(s, ":"); !slices.Contains(scopes, top) {
-			return usageError{fmt.Sprintf("--scopes: %q is none of %s", s, strings.Join(scopes, ", "))}
-		}
+	asked, known := oauth.ParseScopes(cmd.Scopes)
+	if !known || len(asked) == 0 {
+		return usageError{fmt.Sprintf("--scopes %q: want some of read, write, follow, push, profile and payments, or parts such as write:statuses", cmd.Scopes)}
 	}
 	return c.withDB(func(db *storage.DB) error {
 		token := newSecret()
-		t := &storage.Token{Hash: hashSecret(token), Scopes: strings.Join(asked, " ")}
+		t := &storage.Token{Hash: hashSecret(token), Scopes: asked.String()}
 		err := db.Transaction(c.ctx, func(tx *storage.DB) error {
 			u, err := c.user(tx, cmd.User)
 			if err != nil {
