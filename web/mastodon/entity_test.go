@@ -13,6 +13,7 @@ import (
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/storage/storagetest"
 )
 
 // shape is what an entity has: each name with what it is. A ? after a kind: it may be null. What is not named may be there as well.
@@ -130,7 +131,11 @@ func fits(at, kind string, v any) (wrong []string) {
 
 // TestEveryEntityIsWhole walks all that can be read, on a node where there is something of everything.
 func TestEveryEntityIsWhole(t *testing.T) {
-	d := newDesk(t)
+	storagetest.Each(t, everyEntityIsWhole)
+}
+
+func everyEntityIsWhole(t *testing.T, db *storage.DB) {
+	d := newDeskOn(t, db)
 	ctx := t.Context()
 	must := func(err error) {
 		t.Helper()

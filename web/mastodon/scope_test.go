@@ -32,7 +32,11 @@ type desk struct {
 
 func newDesk(t testing.TB) *desk {
 	t.Helper()
-	db := storagetest.New(t)
+	return newDeskOn(t, storagetest.New(t))
+}
+
+func newDeskOn(t testing.TB, db *storage.DB) *desk {
+	t.Helper()
 	node, err := activitypub.New(t.Context(), activitypub.Config{Origin: "https://rye.example", DB: db, Log: slog.New(slog.DiscardHandler), MediaDir: filepath.Join(t.TempDir(), "media")})
 	if err != nil {
 		t.Fatal(err)
