@@ -497,10 +497,7 @@ func (n *Node) endUser(ctx context.Context, tx *storage.DB, by By, u *storage.Us
 			return err
 		}
 	}
-	if err := tx.RevokeTokens(ctx, u.ID); err != nil {
-		return err
-	}
 	now := n.Now().UTC()
 	u.Email, u.PasswordHash, u.SuspendedAt = "", "", &now
-	return tx.UpdateUser(ctx, u)
+	return tx.UpdateUser(ctx, u) // which signs her out everywhere
 }

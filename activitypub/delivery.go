@@ -57,18 +57,21 @@ func newCourier(n *Node) *courier {
 func (n *Node) deliverLoop(ctx context.Context) error {
 	c := newCourier(n)
 	defer c.tries.Wait()
-	var tidied time.Time
+	var tidied, forgotten time.Time
 	for {
 		if now := n.Now(); now.Sub(tidied) >= tidyEvery {
 			tidied = now
 			if _, err := n.DB.PruneHosts(ctx, now.Add(-hostLife)); err != nil && ctx.Err() == nil {
 				n.Log.Error("forget hosts", "err", err)
 			}
-			if err := n.DB.PruneChanges(ctx, now.Add(-changeLife)); err != nil && ctx.Err() == nil {
-				n.Log.Error("forget changes", "err", err)
-			}
 			if err := n.DB.PruneClients(ctx, now.Add(-unusedAppLife)); err != nil && ctx.Err() == nil {
 				n.Log.Error("forget apps that nobody uses", "err", err)
+			}
+		}
+		if now := n.Now(); now.Sub(forgotten) >= changeLife { // every post and every piece of news leaves one: in an hour they would be many
+			forgotten = now
+			if err := n.DB.PruneChanges(ctx, now.Add(-changeLife)); err != nil && ctx.Err() == nil {
+				n.Log.Error("forget changes", "err", err)
 			}
 		}
 		more, err := c.round(ctx)

@@ -316,26 +316,26 @@ type standsFor struct {
 
 // accountsOf names the accounts of payer and payee for a payment: theirs, or ones that do not exist. An account that was given to somebody else is not
 // hers any more (F37).
-func (n *Node) accountsOf(ctx context.Context, c *storage.Currency, owners ...storage.IRI) ([]standsFor, error) {
-	held, err := n.DB.Holdings(ctx, c, owners[0], owners[1])
+func (n *Node) accountsOf(ctx context.Context, c *storage.Currency, payer, payee storage.IRI) (debit, credit standsFor, err error) {
+	held, err := n.DB.Holdings(ctx, c, payer, payee)
 	if err != nil {
-		return nil, err
+		return debit, credit, err
 	}
-	out := make([]standsFor, len(owners))
-	for i, owner := range owners {
+	name := func(owner storage.IRI) (standsFor, error) {
 		if h, ok := held[owner]; ok {
-			out[i] = standsFor{h.Account, h.OpenedAt}
-			continue
+			return standsFor{h.Account, h.OpenedAt}, nil
 		}
-		out[i].id = ledger.NewID("account", c.Book.IRI, string(owner))
-		switch _, err := n.DB.OwnerOf(ctx, out[i].id); {
-		case err == nil:
-			out[i].id = ledger.NewID("no account", c.Book.IRI, string(owner))
-		case !errors.Is(err, storage.ErrNotFound):
-			return nil, err
+		id := ledger.NewID("account", c.Book.IRI, string(owner))
+		_, err := n.DB.OwnerOf(ctx, id)
+		if errors.Is(err, storage.ErrNotFound) {
+			return standsFor{id: id}, nil
 		}
+		return standsFor{id: ledger.NewID("no account", c.Book.IRI, string(owner))}, err
 	}
-	return out, nil
+	if debit, err = name(payer); err == nil {
+		credit, err = name(payee)
+	}
+	return debit, credit, err
 }
 
 // stillOf says, within the transaction that moves the money, that an account is still its owner's: it may have been given to somebody else (F37).
@@ -384,11 +384,10 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		return n.refuse(ctx, t, &refusedBefore{t.code, t.words})
 	}
 	c, u := t.money.Here, t.money.Book
-	sides, err := n.accountsOf(ctx, c, t.payer.IRI, t.row.Payee)
+	payer, payee, err := n.accountsOf(ctx, c, t.payer.IRI, t.row.Payee)
 	if err != nil {
 		return nil, err
 	}
-	payer, payee := sides[0], sides[1]
 	row := t.row
 	if row.Memo != "" {
 		row.MemoSalt = make([]byte, 32)

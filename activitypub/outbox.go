@@ -233,13 +233,18 @@ func (n *Node) checkProfile(a *storage.Actor) error {
 		return invalid("summary", "at most %d characters", MaxPostRunes)
 	case len(a.Place) > 200 || len(a.Hours) > 500 || len(a.Category) > 100:
 		return invalid("profile", "place, hours and category have at most 200, 500 and 100 bytes")
-	case len(a.Links) > 20:
-		return invalid("links", "at most 20 links")
+	case len(a.Links)+len(a.Fields) > 20:
+		return invalid("links", "at most 20 links and other lines")
 	}
 	for _, l := range a.Links {
 		u, err := url.Parse(l.URL)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || l.Name == "" || len(l.Name) > 255 || len(l.URL) > 2047 {
 			return invalid("links", "%q is not a named http(s) address", l.URL)
+		}
+	}
+	for _, f := range a.Fields {
+		if f.Name == "" || len(f.Name) > 255 || len(f.Value) > 2047 {
+			return invalid("fields", "a line has a name of at most 255 bytes, and at most 2047 more")
 		}
 	}
 	for _, p := range a.Principles {
@@ -265,7 +270,7 @@ func (n *Node) UpdateProfile(ctx context.Context, by By, in *storage.Actor) erro
 			return err
 		}
 		a.Name, a.Source, a.Place, a.Category, a.Hours = in.Name, in.Source, in.Place, in.Category, in.Hours
-		a.Links, a.Principles, a.Locked, a.Discoverable, a.Indexable = in.Links, in.Principles, in.Locked, in.Discoverable, in.Indexable
+		a.Fields, a.Links, a.Principles, a.Locked, a.Discoverable, a.Indexable = in.Fields, in.Links, in.Principles, in.Locked, in.Discoverable, in.Indexable
 		a.Latitude, a.Longitude = in.Latitude, in.Longitude
 		if err := n.checkProfile(a); err != nil {
 			return err
@@ -358,6 +363,7 @@ type Draft struct {
 	Poll       *PollDraft   // nil for none
 	Quotes     string       // who may quote it: QuotePublic ("" too), QuoteFollowers or QuoteNobody
 	Media      []storage.ID // pictures that were uploaded, in their order; for Edit nil leaves them as they are
+	Key        string       // an app's own, under which it gets the same post again for an hour; "" for none
 }
 
 func (d *Draft) check() error {
@@ -444,6 +450,11 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 	if err := n.allowed(ctx, n.DB, by, "post"); err != nil {
 		return nil, err
 	}
+	if d.Key != "" {
+		if p, err := n.publishedUnder(ctx, by, d.Key); !errors.Is(err, storage.ErrNotFound) {
+			return p, err
+		}
+	}
 	mentions, err := n.resolveMentions(ctx, d.Text)
 	if err != nil {
 		return nil, err
@@ -491,6 +502,11 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 			return err
 		}
 		n.place(tx, p, by.Actor)
+		if d.Key != "" { // first of all: who comes second stores nothing
+			if err := tx.KeepKey(ctx, by.Actor.ID, d.Key, p.ID); err != nil {
+				return err
+			}
+		}
 		if p.Conversation == "" {
 			p.Conversation = string(p.IRI) + "/context"
 		}
@@ -520,8 +536,22 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 		}
 		return n.sendPost(ctx, tx, by.Actor, p, p.Mentions, "Create")
 	})
+	if errors.Is(err, storage.ErrConflict) && d.Key != "" {
+		if p, again := n.publishedUnder(ctx, by, d.Key); !errors.Is(again, storage.ErrNotFound) {
+			return p, again
+		}
+	}
 	n.Wake()
 	return p, err
+}
+
+// publishedUnder finds what an app has published under a key of its own, or ErrNotFound.
+func (n *Node) publishedUnder(ctx context.Context, by By, key string) (*storage.Post, error) {
+	id, err := n.DB.MadeUnder(ctx, by.Actor.ID, key)
+	if err != nil {
+		return nil, err
+	}
+	return n.DB.PostByID(ctx, id)
 }
 
 // place gives a new post of an actor of this node its number and its addresses.

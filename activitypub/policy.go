@@ -165,12 +165,11 @@ func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *stora
 			return err
 		}
 		if actor.Local() && suspended {
-			if u, err := tx.UserByActor(ctx, actor.ID); err == nil {
+			u, err := tx.UserByActor(ctx, actor.ID)
+			if err == nil {
 				err = tx.RevokeTokens(ctx, u.ID)
-				if err != nil {
-					return err
-				}
-			} else if !errors.Is(err, storage.ErrNotFound) {
+			}
+			if err != nil && !errors.Is(err, storage.ErrNotFound) { // a co-op has no user: its tokens hold no more
 				return err
 			}
 		}

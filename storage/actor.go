@@ -162,3 +162,20 @@ func (db *DB) SaveActor(ctx context.Context, a *Actor) error {
 		return translate(tx.q(ctx).Create(a).Error)
 	})
 }
+
+// SearchActors finds actors whose name or shown name begins with some words, in any case; those that somebody (0: anybody) follows alone. Those of this node come first.
+func (db *DB) SearchActors(ctx context.Context, words string, following ID, offset, limit int) ([]Actor, error) {
+	name, host, whole := strings.Cut(strings.ToLower(words), "@")
+	like := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+	q := db.q(ctx).Where("deleted_at IS NULL AND suspended_at IS NULL AND type NOT IN ('Application', 'Service')")
+	if whole {
+		q = q.Where(`lower(username) = ? AND domain LIKE ? ESCAPE '\'`, name, like.Replace(host)+"%")
+	} else {
+		q = q.Where(`(lower(username) LIKE ? ESCAPE '\' OR lower(name) LIKE ? ESCAPE '\')`, like.Replace(name)+"%", "%"+like.Replace(name)+"%")
+	}
+	if following != 0 {
+		q = q.Where("id IN (SELECT target_id FROM follows WHERE actor_id = ? AND state = 'accepted')", following)
+	}
+	var as []Actor
+	return as, translate(q.Order("domain <> '', id DESC").Offset(max(offset, 0)).Limit(limit).Find(&as).Error)
+}

@@ -97,8 +97,44 @@ func (db *DB) DeleteMute(ctx context.Context, actor, target ID) error {
 	})
 }
 
+// Muted reports whether an actor has muted another for now.
+func (db *DB) Muted(ctx context.Context, actor, target ID) (bool, error) {
+	var n int
+	err := db.one(ctx, "SELECT COUNT(*) FROM mutes WHERE actor_id = ? AND target_id = ? AND (expires_at IS NULL OR expires_at > ?)", []any{actor, target, db.Now().UTC()}, &n)
+	return n > 0, err
+}
+
 // Mutes lists whom an actor mutes now, newest first.
 func (db *DB) Mutes(ctx context.Context, actor ID, p Page) ([]Mute, error) {
 	var ms []Mute
 	return ms, translate(p.of(db.q(ctx).Where("actor_id = ? AND (expires_at IS NULL OR expires_at > ?)", actor, db.Now().UTC())).Find(&ms).Error)
+}
+
+type mutedConversation struct {
+	ActorID      ID     `gorm:"primaryKey;autoIncrement:false"`
+	Conversation string `gorm:"primaryKey"`
+}
+
+// MuteConversation keeps an actor from hearing of a conversation, or lets it hear again.
+func (db *DB) MuteConversation(ctx context.Context, actor ID, conversation string, mute bool) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		if !mute {
+			return translate(tx.q(ctx).Where("actor_id = ? AND conversation = ?", actor, conversation).Delete(&mutedConversation{}).Error)
+		}
+		return translate(tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&mutedConversation{actor, conversation}).Error)
+	})
+}
+
+// MutedConversations finds which of some conversations an actor does not hear of.
+func (db *DB) MutedConversations(ctx context.Context, actor ID, among []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	if len(among) == 0 {
+		return out, nil
+	}
+	var names []string
+	err := db.q(ctx).Model(&mutedConversation{}).Where("actor_id = ? AND conversation IN ?", actor, padded(append([]string(nil), among...))).Pluck("conversation", &names).Error
+	for _, name := range names {
+		out[name] = true
+	}
+	return out, translate(err)
 }

@@ -167,6 +167,14 @@ func (db *DB) ClaimDeliveries(ctx context.Context, busy []string, room func(Host
 	return claims, more, nil
 }
 
+// some makes a list of ids fit for IN ?: never empty, and of few lengths.
+func some(ids []ID) []ID {
+	if len(ids) == 0 {
+		return []ID{0}
+	}
+	return padded(append([]ID(nil), ids...))
+}
+
 // padded repeats the last element up to a power of two, so that few statements are prepared.
 func padded[T any](in []T) []T {
 	n := 1 << bits.Len(uint(max(len(in)-1, 0)))

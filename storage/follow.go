@@ -2,7 +2,10 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"time"
+
+	"gorm.io/gorm/clause"
 )
 
 // The states of a follow.
@@ -117,4 +120,46 @@ func (db *DB) FollowerInboxes(ctx context.Context, target ID) ([]Inbox, error) {
 	return is, translate(db.q(ctx).Model(&Actor{}).Select("iri AS actor_iri", "inbox", "shared_inbox").
 		Where("domain <> '' AND deleted_at IS NULL AND suspended_at IS NULL AND id IN (SELECT actor_id FROM follows WHERE target_id = ? AND state = ?)", target, FollowAccepted).
 		Order("id").Find(&is).Error)
+}
+
+// FollowWish is how an actor wants to follow another.
+type FollowWish struct {
+	ActorID  ID `gorm:"primaryKey;autoIncrement:false"`
+	TargetID ID `gorm:"primaryKey;autoIncrement:false"`
+	NoBoosts bool
+	Notify   bool
+}
+
+// TableName keeps gorm from guessing.
+func (FollowWish) TableName() string { return "follow_wishes" }
+
+// FollowWishOf finds how an actor wants to follow another; whoever said nothing has said no to nothing.
+func (db *DB) FollowWishOf(ctx context.Context, actor, target ID) (*FollowWish, error) {
+	w := &FollowWish{ActorID: actor, TargetID: target}
+	err := db.one(ctx, "SELECT no_boosts, notify FROM follow_wishes WHERE actor_id = ? AND target_id = ?", []any{actor, target}, &w.NoBoosts, &w.Notify)
+	if err == ErrNotFound {
+		err = nil
+	}
+	return w, err
+}
+
+// SaveFollowWish keeps how an actor wants to follow another.
+func (db *DB) SaveFollowWish(ctx context.Context, w *FollowWish) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(w).Error)
+	})
+}
+
+// Wishers lists who follows somebody and wants to hear whenever she writes.
+func (db *DB) Wishers(ctx context.Context, target ID) (ids []ID, err error) {
+	err = db.each(ctx, `SELECT w.actor_id FROM follow_wishes w JOIN follows f ON f.actor_id = w.actor_id AND f.target_id = w.target_id
+		WHERE w.target_id = ? AND w.notify AND f.state = 'accepted'`, []any{target}, func(rows *sql.Rows) error {
+		var id ID
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		ids = append(ids, id)
+		return nil
+	})
+	return ids, err
 }

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 
 	"gorm.io/gorm/clause"
 )
@@ -90,112 +89,8 @@ func (db *DB) ListTimeline(ctx context.Context, l *List, p Page) ([]Post, error)
 	return ps, translate(err)
 }
 
-// FollowedTag is a hashtag that an actor follows, or shows on its profile.
-type FollowedTag struct {
-	ID       ID `gorm:"primaryKey;autoIncrement:false"`
-	ActorID  ID
-	Name     string // lower case, without #
-	Featured bool   // shown, not followed
-}
-
-// FollowedTags lists the hashtags that an actor follows, or with featured those that it shows, newest first.
-func (db *DB) FollowedTags(ctx context.Context, actor ID, featured bool, p Page) ([]FollowedTag, error) {
-	var ts []FollowedTag
-	err := p.of(db.q(ctx).Where("actor_id = ? AND featured = ?", actor, featured)).Find(&ts).Error
-	return ts, translate(err)
-}
-
-// SaveFollowedTag adds one; ID is that of the row that is there.
-func (db *DB) SaveFollowedTag(ctx context.Context, t *FollowedTag) error {
-	return db.Transaction(ctx, func(tx *DB) error {
-		t.ID = tx.NewID()
-		if _, err := tx.insert(ctx, t, ""); err != nil {
-			return err
-		}
-		return tx.take(ctx, t, "actor_id = ? AND name = ? AND featured = ?", t.ActorID, t.Name, t.Featured)
-	})
-}
-
-// DeleteFollowedTag takes one away, by name.
-func (db *DB) DeleteFollowedTag(ctx context.Context, actor ID, name string, featured bool) error {
-	return db.Transaction(ctx, func(tx *DB) error {
-		return translate(tx.q(ctx).Where("actor_id = ? AND name = ? AND featured = ?", actor, name, featured).Delete(&FollowedTag{}).Error)
-	})
-}
-
-// FollowWish is how an actor wants to follow another.
-type FollowWish struct {
-	ActorID  ID `gorm:"primaryKey;autoIncrement:false"`
-	TargetID ID `gorm:"primaryKey;autoIncrement:false"`
-	NoBoosts bool
-	Notify   bool
-}
-
-// TableName keeps gorm from guessing.
-func (FollowWish) TableName() string { return "follow_wishes" }
-
-// FollowWishOf finds how an actor wants to follow another; whoever said nothing has said no to nothing.
-func (db *DB) FollowWishOf(ctx context.Context, actor, target ID) (*FollowWish, error) {
-	w := &FollowWish{ActorID: actor, TargetID: target}
-	err := db.one(ctx, "SELECT no_boosts, notify FROM follow_wishes WHERE actor_id = ? AND target_id = ?", []any{actor, target}, &w.NoBoosts, &w.Notify)
-	if err == ErrNotFound {
-		err = nil
-	}
-	return w, err
-}
-
-// SaveFollowWish keeps how an actor wants to follow another.
-func (db *DB) SaveFollowWish(ctx context.Context, w *FollowWish) error {
-	return db.Transaction(ctx, func(tx *DB) error {
-		return translate(tx.q(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(w).Error)
-	})
-}
-
-// Wishers lists who follows somebody and wants to hear whenever she writes.
-func (db *DB) Wishers(ctx context.Context, target ID) (ids []ID, err error) {
-	err = db.each(ctx, `SELECT w.actor_id FROM follow_wishes w JOIN follows f ON f.actor_id = w.actor_id AND f.target_id = w.target_id
-		WHERE w.target_id = ? AND w.notify AND f.state = 'accepted'`, []any{target}, func(rows *sql.Rows) error {
-		var id ID
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		ids = append(ids, id)
-		return nil
-	})
-	return ids, err
-}
-
 // InList reports whether a post belongs to the timeline of a list.
 func (db *DB) InList(ctx context.Context, l *List, post ID) (bool, error) {
 	ps, err := db.ListTimeline(ctx, l, Page{MaxID: post + 1, MinID: post - 1, Limit: 1})
 	return len(ps) == 1 && ps[0].ID == post, err
-}
-
-type mutedConversation struct {
-	ActorID      ID     `gorm:"primaryKey;autoIncrement:false"`
-	Conversation string `gorm:"primaryKey"`
-}
-
-// MuteConversation keeps an actor from hearing of a conversation, or lets it hear again.
-func (db *DB) MuteConversation(ctx context.Context, actor ID, conversation string, mute bool) error {
-	return db.Transaction(ctx, func(tx *DB) error {
-		if !mute {
-			return translate(tx.q(ctx).Where("actor_id = ? AND conversation = ?", actor, conversation).Delete(&mutedConversation{}).Error)
-		}
-		return translate(tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&mutedConversation{actor, conversation}).Error)
-	})
-}
-
-// MutedConversations finds which of some conversations an actor does not hear of.
-func (db *DB) MutedConversations(ctx context.Context, actor ID, among []string) (map[string]bool, error) {
-	out := map[string]bool{}
-	if len(among) == 0 {
-		return out, nil
-	}
-	var names []string
-	err := db.q(ctx).Model(&mutedConversation{}).Where("actor_id = ? AND conversation IN ?", actor, padded(append([]string(nil), among...))).Pluck("conversation", &names).Error
-	for _, name := range names {
-		out[name] = true
-	}
-	return out, translate(err)
 }

@@ -81,9 +81,18 @@ func (db *DB) CreateUser(ctx context.Context, u *User) error {
 	})
 }
 
-// UpdateUser stores email, password, role and suspension of a user.
+// UpdateUser stores email, password, role and suspension of a user. With another password, and when she is suspended, all ends by which she was signed in.
 func (db *DB) UpdateUser(ctx context.Context, u *User) error {
 	return db.Transaction(ctx, func(tx *DB) error {
+		old, err := tx.UserByID(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		if u.PasswordHash != old.PasswordHash || u.SuspendedAt != nil {
+			if err := tx.RevokeTokens(ctx, u.ID); err != nil {
+				return err
+			}
+		}
 		return translate(tx.q(ctx).Model(u).Select("email", "password_hash", "role", "suspended_at").Updates(u).Error)
 	})
 }

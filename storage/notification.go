@@ -48,7 +48,7 @@ func (db *DB) untell(ctx context.Context, kind string, from, post ID) error {
 	return translate(db.q(ctx).Where("kind = ? AND from_id = ? AND post_id = ?", kind, from, post).Delete(&Notification{}).Error)
 }
 
-// NotificationsOf lists an actor's notifications of some kinds, newest first; from somebody alone unless from is 0. What she does not want to hear of is left out.
+// NotificationsOf lists an actor's notifications of some kinds, newest first; from somebody alone unless from is 0.
 func (db *DB) NotificationsOf(ctx context.Context, actor ID, kinds []string, from ID, p Page) ([]Notification, error) {
 	var ns []Notification
 	if len(kinds) == 0 {

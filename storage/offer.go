@@ -391,3 +391,18 @@ func (db *DB) KnowsHost(ctx context.Context, domain string) (bool, error) {
 		THEN 1 ELSE 0 END`, []any{domain, domain, domain}, &known)
 	return known == 1, err
 }
+
+// OffersOfPosts reads the offers that several posts carry, by post.
+func (db *DB) OffersOfPosts(ctx context.Context, posts []ID) (map[ID]*Offer, error) {
+	var os []Offer
+	if len(posts) > 0 {
+		if err := db.q(ctx).Where("post_id IN ?", padded(append([]ID(nil), posts...))).Find(&os).Error; err != nil {
+			return nil, translate(err)
+		}
+	}
+	out := make(map[ID]*Offer, len(os))
+	for i := range os {
+		out[os[i].PostID] = &os[i]
+	}
+	return out, nil
+}

@@ -62,6 +62,11 @@ func (db *DB) each(ctx context.Context, query string, args []any, fn func(*sql.R
 
 func eachRow(ctx context.Context, conn gorm.ConnPool, query string, args []any, fn func(*sql.Rows) error) error {
 	rows, err := conn.QueryContext(ctx, query, args...)
+	return scanned(rows, err, fn)
+}
+
+// scanned hands the rows of a query on, one by one.
+func scanned(rows *sql.Rows, err error, fn func(*sql.Rows) error) error {
 	if err != nil {
 		return translate(err)
 	}

@@ -312,3 +312,18 @@ func (db *DB) CountLocalPosts(ctx context.Context) (int64, error) {
 	var n int64
 	return n, translate(db.q(ctx).Model(&Post{}).Where("deleted_at IS NULL AND boost_of_id IS NULL AND actor_id IN (SELECT id FROM actors WHERE domain = '')").Count(&n).Error)
 }
+
+// PostsByID reads several posts that are not deleted, by id.
+func (db *DB) PostsByID(ctx context.Context, ids []ID) (map[ID]*Post, error) {
+	var ps []Post
+	if len(ids) > 0 {
+		if err := db.q(ctx).Where("id IN ? AND deleted_at IS NULL", padded(append([]ID(nil), ids...))).Find(&ps).Error; err != nil {
+			return nil, translate(err)
+		}
+	}
+	out := make(map[ID]*Post, len(ps))
+	for i := range ps {
+		out[ps[i].ID] = &ps[i]
+	}
+	return out, nil
+}

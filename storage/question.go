@@ -103,3 +103,18 @@ func (db *DB) CastVote(ctx context.Context, v *Vote) error {
 		return tx.SavePoll(ctx, p)
 	})
 }
+
+// PollsOf reads the polls of several posts.
+func (db *DB) PollsOf(ctx context.Context, posts []ID) (map[ID]*Poll, error) {
+	var ps []Poll
+	if len(posts) > 0 {
+		if err := db.q(ctx).Where("post_id IN ?", padded(append([]ID(nil), posts...))).Find(&ps).Error; err != nil {
+			return nil, translate(err)
+		}
+	}
+	out := make(map[ID]*Poll, len(ps))
+	for i := range ps {
+		out[ps[i].PostID] = &ps[i]
+	}
+	return out, nil
+}

@@ -515,7 +515,11 @@ func TestOAU220OneClientDoesNotEndAnothersToken(t *testing.T) {
 
 func TestOAU221WhatEndsATokenEndsItEverywhere(t *testing.T) {
 	for name, end := range map[string]func(s *site, by activitypub.By) error{
-		"a new password": func(s *site, by activitypub.By) error { return s.db.RevokeTokens(s.t.Context(), by.User.ID) },
+		"a new password": func(s *site, by activitypub.By) error {
+			u := *by.User
+			u.PasswordHash = "another"
+			return s.db.UpdateUser(s.t.Context(), &u)
+		},
 		"a suspension": func(s *site, by activitypub.By) error {
 			a, err := s.db.ActorByID(s.t.Context(), by.User.ActorID)
 			if err != nil {

@@ -82,7 +82,7 @@ func New(c Config) (*Server, error) {
 	if c.Signup == "" {
 		c.Signup = "invite"
 	}
-	auth := &oauth.Server{DB: c.DB, Origin: c.Origin, MayPost: c.Node.MaySpeak}
+	auth := &oauth.Server{DB: c.DB, Origin: c.Origin, MaySpeak: c.Node.MaySpeak}
 	p, err := pages.New(pages.Config{
 		Node: c.Node, DB: c.DB, Origin: c.Origin, Version: c.Version, Signup: c.Signup, SetupCode: c.SetupCode, OAuth: auth,
 	})

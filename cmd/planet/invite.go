@@ -9,6 +9,7 @@ import (
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/web/oauth"
 )
 
 type inviteCmd struct {
@@ -89,7 +90,7 @@ func (cmd inviteCreateCmd) make(c *app, db *storage.DB, save func(hash string, u
 		return err
 	}
 	code := newSecret()
-	i, err := save(hashSecret(code), until)
+	i, err := save(oauth.Hash(code), until)
 	if err != nil {
 		return err
 	}

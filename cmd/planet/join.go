@@ -8,6 +8,7 @@ import (
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/web/oauth"
 )
 
 type coopJoinCmd struct {
@@ -65,7 +66,7 @@ func (cmd coopJoinCmd) Run(c *app) error {
 		}
 		in := activitypub.JoinDraft{Reason: cmd.Reason, Agreement: cmd.Agreement}
 		if cmd.Invite != "" {
-			in.Invite = hashSecret(cmd.Invite[strings.LastIndex(cmd.Invite, "/")+1:])
+			in.Invite = oauth.Hash(cmd.Invite[strings.LastIndex(cmd.Invite, "/")+1:])
 		}
 		r, err := n.Join(c.ctx, who, coop, in)
 		if err != nil {

@@ -337,12 +337,15 @@ func paste(ts *testscript.TestScript, _ bool, args []string) {
 // docs is the directory of the documentation; scripts run elsewhere.
 var docs = os.DirFS("../../docs").(fs.ReadFileFS)
 
-// get STATUS ADDRESS [ACCEPT] asks a node.
+// get STATUS ADDRESS [ACCEPT [TOKEN]] asks a node.
 func get(ts *testscript.TestScript, _ bool, args []string) {
 	r, err := http.NewRequest(http.MethodGet, args[1], nil)
 	ts.Check(err)
 	if len(args) > 2 {
 		r.Header.Set("Accept", args[2])
+	}
+	if len(args) > 3 {
+		r.Header.Set("Authorization", "Bearer "+args[3])
 	}
 	res, err := http.DefaultClient.Do(r)
 	ts.Check(err)

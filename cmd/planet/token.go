@@ -2,8 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -33,7 +31,7 @@ func (cmd tokenCreateCmd) Run(c *app) error {
 	}
 	return c.withDB(func(db *storage.DB) error {
 		token := newSecret()
-		t := &storage.Token{Hash: hashSecret(token), Scopes: asked.String()}
+		t := &storage.Token{Hash: oauth.Hash(token), Scopes: asked.String()}
 		err := db.Transaction(c.ctx, func(tx *storage.DB) error {
 			u, err := c.user(tx, cmd.User)
 			if err != nil {
@@ -76,9 +74,3 @@ func (cmd tokenCreateCmd) Run(c *app) error {
 
 // newSecret makes a word of 130 random bits for links and tokens.
 func newSecret() string { return strings.ToLower(rand.Text()) }
-
-// hashSecret is what the database keeps of such a word.
-func hashSecret(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
-}

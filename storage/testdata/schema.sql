@@ -11,6 +11,13 @@ CREATE TABLE acceptances (
   FOREIGN KEY (coop_id, version) REFERENCES agreements (coop_id, version)
 );
 
+CREATE TABLE account_notes (
+  actor_id  INTEGER NOT NULL REFERENCES actors (id),
+  target_id INTEGER NOT NULL REFERENCES actors (id),
+  text      TEXT NOT NULL,
+  PRIMARY KEY (actor_id, target_id)
+);
+
 CREATE TRIGGER accounts_keep_delete BEFORE DELETE ON accounts BEGIN SELECT RAISE(ABORT, 'accounts are never deleted'); END;
 
 CREATE TRIGGER accounts_keep_terms BEFORE UPDATE OF uid, currency_id, role, opened_at ON accounts
@@ -581,13 +588,6 @@ CREATE TABLE mutes (
 );
 
 CREATE INDEX mutes_target ON mutes (target_id);
-
-CREATE TABLE notes (
-  actor_id  INTEGER NOT NULL REFERENCES actors (id),
-  target_id INTEGER NOT NULL REFERENCES actors (id),
-  text      TEXT NOT NULL,
-  PRIMARY KEY (actor_id, target_id)
-);
 
 CREATE TABLE notifications (
   id         INTEGER PRIMARY KEY,

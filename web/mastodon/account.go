@@ -1,17 +1,17 @@
 package mastodon
 
 import (
-	"context"
-	"errors"
+	"html"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
-	"time"
 	"unicode/utf8"
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/web/oauth"
 )
 
 // target is the actor in the path, as somebody may see her.
@@ -53,8 +53,8 @@ func (a *API) updateCredentials(c *call) error {
 		x.Source = f.Text("note")
 	}
 	x.Locked, x.Discoverable, x.Indexable = f.Bool("locked", x.Locked), f.Bool("discoverable", x.Discoverable), f.Bool("indexable", x.Indexable)
-	if links, any := fieldsOf(f.Values); any {
-		x.Links = links
+	if links, fields, any := fieldsOf(f); any {
+		x.Links, x.Fields = links, fields
 	}
 	if err := a.Node.UpdateProfile(c.ctx, c.by(), &x); err != nil {
 		return err
@@ -88,27 +88,24 @@ func (a *API) updateCredentials(c *call) error {
 	return a.verifyCredentials(c)
 }
 
-// fieldsOf reads fields_attributes, written as a list of objects or as objects by number. A value that is an address is a link of the profile; others are not kept.
-func fieldsOf(values map[string][]string) (links []storage.Link, any bool) {
-	get := func(i, name string) (string, bool) {
-		v, ok := values["fields_attributes["+i+"]["+name+"]"]
-		if !ok || len(v) == 0 {
-			return "", ok
-		}
-		return v[0], true
-	}
-	for _, i := range []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"} {
-		name, ok := get(i, "name")
-		if !ok {
+// fieldsOf reads fields_attributes, written as a list of objects or as objects by number: those that lead somewhere are links, the others words.
+func fieldsOf(f *oauth.Form) (links []storage.Link, fields []storage.Field, any bool) {
+	for i := range 20 {
+		prefix := "fields_attributes[" + strconv.Itoa(i) + "]"
+		if !f.Has(prefix + "[name]") {
 			continue
 		}
 		any = true
-		value, _ := get(i, "value")
-		if name = strings.TrimSpace(name); name != "" && value != "" {
-			links = append(links, storage.Link{Name: name, URL: strings.TrimSpace(value)})
+		name, value := strings.TrimSpace(f.Text(prefix+"[name]")), strings.TrimSpace(f.Text(prefix+"[value]"))
+		switch u, err := url.Parse(value); {
+		case name == "" || value == "": // taken away
+		case err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "":
+			links = append(links, storage.Link{Name: name, URL: value})
+		default:
+			fields = append(fields, storage.Field{Name: name, Value: html.EscapeString(value)})
 		}
 	}
-	return links, any
+	return links, fields, any
 }
 
 func (a *API) showAccount(c *call) error {
@@ -150,37 +147,6 @@ func (a *API) known(c *call, handle string) (*storage.Actor, error) {
 	}
 	return x, err
 }
-
-// showsLists reports whether a reader may see whom an actor follows and who follows her: of a co-op that keeps its members to itself she sees nothing.
-func (a *API) relations(c *call, followers bool) error {
-	x, err := a.target(c)
-	if err != nil {
-		return err
-	}
-	p := c.page(40, 80)
-	list := a.DB.Following
-	if followers {
-		list = a.DB.Followers
-	}
-	rows, err := list(c.ctx, x.ID, storage.FollowAccepted, p)
-	if err != nil {
-		return err
-	}
-	rows = ordered(p, rows)
-	ids := make([]storage.ID, len(rows))
-	for i, f := range rows {
-		if ids[i] = f.TargetID; followers {
-			ids[i] = f.ActorID
-		}
-	}
-	if len(rows) > 0 {
-		a.linked(c, p, len(rows), rows[0].ID, rows[len(rows)-1].ID)
-	}
-	return a.people(c, ids)
-}
-
-func (a *API) followers(c *call) error { return a.relations(c, true) }
-func (a *API) following(c *call) error { return a.relations(c, false) }
 
 // people answers with accounts, in the order of their ids.
 func (a *API) people(c *call, ids []storage.ID) error {
@@ -245,10 +211,7 @@ func (a *API) accountStatuses(c *call) error {
 
 // listed answers with a page of posts, but for those that the reader wants to be hidden where she reads.
 func (a *API) listed(c *call, p storage.Page, posts []storage.Post, where string) error {
-	posts = ordered(p, posts)
-	if len(posts) > 0 {
-		a.linked(c, p, len(posts), posts[0].ID, posts[len(posts)-1].ID)
-	}
+	posts = paged(a, c, p, posts, func(p *storage.Post) storage.ID { return p.ID })
 	out, err := a.statuses(c.ctx, c.reader(), posts)
 	if err != nil {
 		return err
@@ -348,66 +311,6 @@ func (a *API) toward(c *call, do func(whom string) error) error {
 	return a.related(c, x.ID)
 }
 
-func (a *API) follow(c *call) error {
-	return a.toward(c, func(whom string) error {
-		f, err := a.Node.Follow(c.ctx, c.by(), whom)
-		if err != nil || !c.form.Has("reblogs") && !c.form.Has("notify") {
-			return err
-		}
-		w, err := a.DB.FollowWishOf(c.ctx, c.who.Actor.ID, f.TargetID)
-		if err != nil {
-			return err
-		}
-		w.NoBoosts, w.Notify = !c.form.Bool("reblogs", !w.NoBoosts), c.form.Bool("notify", w.Notify)
-		return a.DB.SaveFollowWish(c.ctx, w)
-	})
-}
-
-func (a *API) unfollow(c *call) error {
-	return a.toward(c, func(whom string) error {
-		if err := a.Node.Unfollow(c.ctx, c.by(), whom); !isNotFound(err) {
-			return err
-		}
-		return nil
-	})
-}
-
-func (a *API) removeFollower(c *call) error {
-	return a.toward(c, func(whom string) error {
-		if _, err := a.Node.AnswerFollow(c.ctx, c.by(), whom, false); !isNotFound(err) {
-			return err
-		}
-		return nil
-	})
-}
-
-func (a *API) block(c *call) error {
-	return a.toward(c, func(whom string) error { _, err := a.Node.Block(c.ctx, c.by(), whom); return err })
-}
-
-func (a *API) unblock(c *call) error {
-	return a.toward(c, func(whom string) error {
-		if _, err := a.Node.Unblock(c.ctx, c.by(), whom); !isNotFound(err) {
-			return err
-		}
-		return nil
-	})
-}
-
-func (a *API) mute(c *call) error {
-	lasts := seconds(c.form.Text("duration"))
-	return a.toward(c, func(whom string) error { _, err := a.Node.Mute(c.ctx, c.by(), whom, lasts); return err })
-}
-
-func (a *API) unmute(c *call) error {
-	return a.toward(c, func(whom string) error {
-		if _, err := a.Node.Unmute(c.ctx, c.by(), whom); !isNotFound(err) {
-			return err
-		}
-		return nil
-	})
-}
-
 func (a *API) setNote(c *call) error {
 	x, err := a.target(c)
 	if err != nil {
@@ -421,199 +324,4 @@ func (a *API) setNote(c *call) error {
 		return err
 	}
 	return a.related(c, x.ID)
-}
-
-func (a *API) followRequests(c *call) error {
-	p := c.page(40, 80)
-	rows, err := a.DB.Followers(c.ctx, c.who.Actor.ID, storage.FollowPending, p)
-	if err != nil {
-		return err
-	}
-	rows = ordered(p, rows)
-	var ids []storage.ID
-	for _, f := range rows {
-		ids = append(ids, f.ActorID)
-	}
-	if len(rows) > 0 {
-		a.linked(c, p, len(rows), rows[0].ID, rows[len(rows)-1].ID)
-	}
-	return a.people(c, ids)
-}
-
-func (a *API) answerFollow(c *call, accept bool) error {
-	x, err := a.target(c)
-	if err != nil {
-		return err
-	}
-	if _, err := a.Node.AnswerFollow(c.ctx, c.by(), string(x.IRI), accept); err != nil {
-		return err
-	}
-	return a.related(c, x.ID)
-}
-
-func (a *API) authorizeFollow(c *call) error { return a.answerFollow(c, true) }
-func (a *API) rejectFollow(c *call) error    { return a.answerFollow(c, false) }
-
-func (a *API) blocks(c *call) error {
-	p := c.page(40, 80)
-	rows, err := a.DB.Blocks(c.ctx, c.who.Actor.ID, p)
-	if err != nil {
-		return err
-	}
-	rows = ordered(p, rows)
-	var ids []storage.ID
-	for _, b := range rows {
-		ids = append(ids, b.TargetID)
-	}
-	if len(rows) > 0 {
-		a.linked(c, p, len(rows), rows[0].ID, rows[len(rows)-1].ID)
-	}
-	return a.people(c, ids)
-}
-
-func (a *API) mutes(c *call) error {
-	p := c.page(40, 80)
-	rows, err := a.DB.Mutes(c.ctx, c.who.Actor.ID, p)
-	if err != nil {
-		return err
-	}
-	rows = ordered(p, rows)
-	var ids []storage.ID
-	for _, m := range rows {
-		ids = append(ids, m.TargetID)
-	}
-	if len(rows) > 0 {
-		a.linked(c, p, len(rows), rows[0].ID, rows[len(rows)-1].ID)
-	}
-	return a.people(c, ids)
-}
-
-func (a *API) report(c *call) error {
-	id, err := storage.ParseID(c.form.Text("account_id"))
-	if err != nil {
-		return storage.ErrNotFound
-	}
-	x, err := a.DB.ActorByID(c.ctx, id)
-	if err != nil {
-		return err
-	}
-	complaint := activitypub.Complaint{Whom: string(x.IRI), Comment: c.form.Text("comment"), Forward: c.form.Bool("forward", false)}
-	statuses := []string{}
-	for _, text := range c.form.List("status_ids") {
-		if id, err := storage.ParseID(text); err == nil {
-			complaint.Posts = append(complaint.Posts, id)
-			statuses = append(statuses, text)
-		}
-	}
-	r, err := a.Node.Report(c.ctx, c.by(), complaint)
-	if err != nil {
-		return err
-	}
-	e, err := a.accountOf(c.ctx, x)
-	if err != nil {
-		return err
-	}
-	category := c.form.Text("category")
-	if category == "" {
-		category = "other"
-	}
-	return c.ok(map[string]any{"id": r.ID.String(), "action_taken": false, "action_taken_at": nil, "category": category, "comment": complaint.Comment, "forwarded": complaint.Forward,
-		"created_at": stamp(a.DB.Now()), "status_ids": statuses, "rule_ids": []string{}, "target_account": e})
-}
-
-// searchAccounts finds people by the beginning of their names; with resolve also somebody elsewhere whom a whole handle names.
-func (a *API) searchAccounts(c *call) error {
-	found, err := a.findAccounts(c, c.form.Text("q"), min(max(c.form.Int("limit", 40), 1), 80), c.form.Bool("resolve", false))
-	if err != nil {
-		return err
-	}
-	return c.ok(found)
-}
-
-func (a *API) findAccounts(c *call, q string, limit int, resolve bool) ([]*Account, error) {
-	q = strings.TrimSpace(q)
-	if q == "" {
-		return []*Account{}, nil
-	}
-	var actors []*storage.Actor
-	whole := strings.Count(strings.TrimPrefix(q, "@"), "@") == 1 || strings.HasPrefix(q, "https://") || strings.HasPrefix(q, "http://")
-	if whole && resolve && c.who != nil {
-		x, err := a.Node.Resolve(c.ctx, q)
-		var p *activitypub.Problem
-		var invalid *activitypub.InvalidError
-		var fetch *activitypub.FetchError
-		switch {
-		case err == nil:
-			actors = append(actors, x)
-		case isNotFound(err), errors.As(err, &p), errors.As(err, &invalid), errors.As(err, &fetch):
-		default:
-			return nil, err
-		}
-	}
-	following := storage.ID(0)
-	if c.form.Bool("following", false) && c.who != nil {
-		following = c.who.Actor.ID
-	}
-	more, err := a.DB.SearchActors(c.ctx, strings.TrimPrefix(q, "@"), following, c.form.Int("offset", 0), limit)
-	if err != nil {
-		return nil, err
-	}
-	for i := range more {
-		if len(actors) == 0 || actors[0].ID != more[i].ID {
-			actors = append(actors, &more[i])
-		}
-	}
-	return a.accounts(c.ctx, actors[:min(len(actors), limit)])
-}
-
-// since is a moment so long ago.
-func (a *API) since(d time.Duration) time.Time { return a.DB.Now().Add(-d) }
-
-// tallies remembers the numbers of accounts for a while: to count them for each post that is shown took a third of the time (docs/performance.md). The account itself, asked
-// for alone, has those of now.
-type tallies struct {
-	mu   sync.Mutex
-	kept map[storage.ID]tallied // under mu
-}
-
-type tallied struct {
-	storage.AccountTally
-	at time.Time
-}
-
-const (
-	tallyLife  = time.Minute
-	maxTallied = 20_000
-)
-
-func (t *tallies) of(ctx context.Context, db *storage.DB, actors []storage.ID) (map[storage.ID]storage.AccountTally, error) {
-	now := db.Now()
-	out := make(map[storage.ID]storage.AccountTally, len(actors))
-	var missing []storage.ID
-	t.mu.Lock()
-	for _, id := range actors {
-		if k, ok := t.kept[id]; ok && now.Sub(k.at) < tallyLife {
-			out[id] = k.AccountTally
-		} else {
-			missing = append(missing, id)
-		}
-	}
-	t.mu.Unlock()
-	if len(missing) == 0 {
-		return out, nil
-	}
-	counted, err := db.AccountTallies(ctx, missing)
-	if err != nil {
-		return nil, err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.kept == nil || len(t.kept)+len(missing) > maxTallied {
-		t.kept = map[storage.ID]tallied{}
-	}
-	for _, id := range missing {
-		out[id] = counted[id]
-		t.kept[id] = tallied{counted[id], now}
-	}
-	return out, nil
 }

@@ -7,10 +7,8 @@ package mastodon
 import (
 	"context"
 	"errors"
-	"html"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -36,7 +34,6 @@ type Config struct {
 // API answers clients.
 type API struct {
 	Config
-	keys    locks // of Idempotency-Keys
 	hub     hub
 	tallies tallies
 }
@@ -46,35 +43,6 @@ func New(c Config) *API {
 	a := &API{Config: c}
 	a.hub.api = a
 	return a
-}
-
-// locks lets one at a time do something under a name.
-type locks struct {
-	mu   sync.Mutex
-	held map[string]chan struct{} // closed when it is free; under mu
-}
-
-func (l *locks) lock(name string) (unlock func()) {
-	for {
-		l.mu.Lock()
-		if l.held == nil {
-			l.held = map[string]chan struct{}{}
-		}
-		busy := l.held[name]
-		if busy == nil {
-			free := make(chan struct{})
-			l.held[name] = free
-			l.mu.Unlock()
-			return func() {
-				l.mu.Lock()
-				delete(l.held, name)
-				l.mu.Unlock()
-				close(free)
-			}
-		}
-		l.mu.Unlock()
-		<-busy
-	}
 }
 
 type caller = oauth.Caller
@@ -322,60 +290,9 @@ func (c *call) id() (storage.ID, error) {
 	return id, nil
 }
 
-// page reads which part of a list is asked for: at most most, and otherwise usual.
-func (c *call) page(usual, most int) storage.Page {
-	id := func(name string) storage.ID {
-		id, err := storage.ParseID(c.form.Text(name))
-		if err != nil {
-			return 0
-		}
-		return id
-	}
-	p := storage.Page{MaxID: id("max_id"), MinID: id("since_id"), Limit: min(max(c.form.Int("limit", usual), 1), most)}
-	if after := id("min_id"); after > 0 {
-		p.MinID, p.Up = after, true
-	} else if c.form.Text("min_id") == "0" {
-		p.MinID, p.Up = 0, true
-	}
-	return p
-}
-
-// ordered puts a page newest first, which with Up came the other way round.
-func ordered[T any](p storage.Page, rows []T) []T {
-	if p.Up {
-		for i, j := 0, len(rows)-1; i < j; i, j = i+1, j-1 {
-			rows[i], rows[j] = rows[j], rows[i]
-		}
-	}
-	return rows
-}
-
-// linked says in the Link header where the list goes on, from the ids of its first and last row.
-func (a *API) linked(c *call, p storage.Page, rows int, first, last storage.ID) {
-	if rows == 0 {
-		return
-	}
-	q := c.Request().URL.Query()
-	q.Del("max_id")
-	q.Del("since_id")
-	q.Del("min_id")
-	address := func(name string, id storage.ID) string {
-		q.Set(name, id.String())
-		defer q.Del(name)
-		return "<" + a.Origin + c.Request().URL.Path + "?" + q.Encode() + ">"
-	}
-	link := address("min_id", first) + `; rel="prev"`
-	if rows >= p.Limit || p.Up {
-		link = address("max_id", last) + `; rel="next", ` + link
-	}
-	c.Response().Header().Set("Link", link)
-}
-
 func (c *call) ok(v any) error { return c.JSON(http.StatusOK, v) }
 
 func isNotFound(err error) bool { return errors.Is(err, storage.ErrNotFound) }
-
-func escape(s string) string { return html.EscapeString(s) }
 
 // invalid is an answer to what cannot be.
 func invalid(text string) error {

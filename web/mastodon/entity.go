@@ -2,6 +2,7 @@ package mastodon
 
 import (
 	"context"
+	"html"
 	"slices"
 	"strconv"
 	"strings"
@@ -348,6 +349,9 @@ func (a *API) own(ctx context.Context, who *caller, e *Account) error {
 	for _, l := range x.Links {
 		fields = append(fields, Field{Name: l.Name, Value: l.URL})
 	}
+	for _, f := range x.Fields {
+		fields = append(fields, Field{Name: f.Name, Value: plain(f.Value)})
+	}
 	e.Source = &Source{Privacy: storage.Public, Language: "", Note: x.Source, Fields: fields, FollowRequestsCount: len(asking), Discoverable: x.Discoverable, Indexable: x.Indexable}
 	e.Role = &Role{ID: "0", Name: "", Permissions: "0"}
 	if who.User.ActorID == x.ID && who.User.Role != storage.NodeUser {
@@ -539,7 +543,7 @@ func (v *view) status(p *storage.Post) *Status {
 		e.URL = string(p.IRI)
 	}
 	if p.Title != "" && p.BoostOfID == nil {
-		e.Content = "<p><strong>" + escape(p.Title) + "</strong></p>" + e.Content
+		e.Content = "<p><strong>" + html.EscapeString(p.Title) + "</strong></p>" + e.Content
 	}
 	if p.InReplyToID != nil {
 		if parent := v.parents[*p.InReplyToID]; parent != nil {

@@ -16,27 +16,51 @@ import (
 // contexts are where a filter may work.
 var contexts = []string{"home", "notifications", "public", "thread", "account"}
 
+// Filter is what somebody does not want to read.
+type Filter struct {
+	ID        string    `json:"id"`
+	Title     string    `json:"title"`
+	Context   []string  `json:"context"`
+	ExpiresAt *string   `json:"expires_at"`
+	Action    string    `json:"filter_action"`
+	Keywords  []Keyword `json:"keywords,omitzero"` // not within a FilterResult
+	Statuses  []any     `json:"statuses,omitzero"`
+}
+
+// Keyword is a word of a filter.
+type Keyword struct {
+	ID        string `json:"id"`
+	Keyword   string `json:"keyword"`
+	WholeWord bool   `json:"whole_word"`
+}
+
 // FilterResult says that a post has something in it that its reader does not want to read.
 type FilterResult struct {
-	Filter         any      `json:"filter"`
+	Filter         Filter   `json:"filter"`
 	KeywordMatches []string `json:"keyword_matches"`
 	StatusMatches  []string `json:"status_matches"`
 }
 
-func filterToWire(f *storage.Filter, whole bool) map[string]any {
-	out := map[string]any{"id": f.ID.String(), "title": f.Title, "context": f.Contexts, "expires_at": stampOrNil(f.ExpiresAt), "filter_action": f.Action}
-	if whole {
-		keywords := []any{}
-		for _, k := range f.Keywords {
-			keywords = append(keywords, keywordToWire(&k))
-		}
-		out["keywords"], out["statuses"] = keywords, []any{}
+func filterToWire(f *storage.Filter) Filter {
+	return Filter{ID: f.ID.String(), Title: f.Title, Context: f.Contexts, ExpiresAt: stampOrNil(f.ExpiresAt), Action: f.Action}
+}
+
+func wholeFilterToWire(f *storage.Filter) Filter {
+	out := filterToWire(f)
+	out.Keywords, out.Statuses = keywordsToWire(f), []any{}
+	return out
+}
+
+func keywordsToWire(f *storage.Filter) []Keyword {
+	out := []Keyword{}
+	for i := range f.Keywords {
+		out = append(out, keywordToWire(&f.Keywords[i]))
 	}
 	return out
 }
 
-func keywordToWire(k *storage.FilterKeyword) map[string]any {
-	return map[string]any{"id": k.ID.String(), "keyword": k.Keyword, "whole_word": k.WholeWord}
+func keywordToWire(k *storage.FilterKeyword) Keyword {
+	return Keyword{k.ID.String(), k.Keyword, k.WholeWord}
 }
 
 // sieve is an actor's filters, ready to be used.
@@ -44,7 +68,7 @@ type sieve []sifter
 
 type sifter struct {
 	filter  *storage.Filter
-	pattern *regexp.Regexp // nil when it has no words
+	pattern *regexp.Regexp // each word is a group
 }
 
 // sieveOf reads an actor's filters that hold now.
@@ -61,9 +85,9 @@ func (a *API) sieveOf(ctx context.Context, actor storage.ID) (sieve, error) {
 		}
 		var words []string
 		for _, k := range f.Keywords {
-			word := regexp.QuoteMeta(k.Keyword)
+			word := `(` + regexp.QuoteMeta(k.Keyword) + `)`
 			if k.WholeWord {
-				word = `(?:^|[^\pL\pN_])(?:` + word + `)(?:$|[^\pL\pN_])`
+				word = `(?:^|[^\pL\pN_])` + word + `(?:$|[^\pL\pN_])`
 			}
 			words = append(words, word)
 		}
@@ -109,11 +133,16 @@ func (s sieve) sift(e *Status) []FilterResult {
 		}
 	}
 	for _, f := range s {
-		if hits := f.pattern.FindAllString(text, 10); len(hits) > 0 {
-			for i := range hits {
-				hits[i] = strings.TrimFunc(hits[i], func(r rune) bool { return r == ' ' || r == '\n' })
+		var hits []string
+		for _, found := range f.pattern.FindAllStringSubmatch(text, 10) {
+			for _, word := range found[1:] {
+				if word != "" && !slices.Contains(hits, word) {
+					hits = append(hits, word)
+				}
 			}
-			out = append(out, FilterResult{filterToWire(f.filter, false), slices.Compact(hits), []string{}})
+		}
+		if len(hits) > 0 {
+			out = append(out, FilterResult{filterToWire(f.filter), hits, []string{}})
 		}
 	}
 	return out
@@ -124,16 +153,12 @@ func hidden(e *Status, where string) bool {
 	if e.Marks == nil {
 		return false
 	}
-	for _, r := range e.Filtered {
-		f := r.Filter.(map[string]any)
-		if f["filter_action"] == "hide" && slices.Contains(f["context"].([]string), where) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.Filtered, func(r FilterResult) bool {
+		return r.Filter.Action == "hide" && slices.Contains(r.Filter.Context, where)
+	})
 }
 
-// own finds a filter of the caller's.
+// ownFilter finds a filter of the caller's.
 func (a *API) ownFilter(c *call, id storage.ID) (*storage.Filter, error) {
 	rows, err := a.DB.Filters(c.ctx, c.who.Actor.ID)
 	if err != nil {
@@ -183,7 +208,7 @@ func (a *API) filters(c *call) error {
 	}
 	out := []any{}
 	for i := range rows {
-		out = append(out, filterToWire(&rows[i], true))
+		out = append(out, wholeFilterToWire(&rows[i]))
 	}
 	return c.ok(out)
 }
@@ -258,7 +283,7 @@ func (a *API) createFilter(c *call) error {
 	if err := a.saveFilter(c, f); err != nil {
 		return err
 	}
-	return c.ok(filterToWire(f, true))
+	return c.ok(wholeFilterToWire(f))
 }
 
 // fillKeywords reads keywords_attributes: words that are new, changed by their id, or with _destroy go.
@@ -303,7 +328,7 @@ func (a *API) showFilter(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.ok(filterToWire(f, true))
+	return c.ok(wholeFilterToWire(f))
 }
 
 func (a *API) updateFilter(c *call) error {
@@ -320,7 +345,7 @@ func (a *API) updateFilter(c *call) error {
 	if err := a.saveFilter(c, f); err != nil {
 		return err
 	}
-	return c.ok(filterToWire(f, true))
+	return c.ok(wholeFilterToWire(f))
 }
 
 func (a *API) deleteFilter(c *call) error {
@@ -339,11 +364,7 @@ func (a *API) filterKeywords(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := []any{}
-	for i := range f.Keywords {
-		out = append(out, keywordToWire(&f.Keywords[i]))
-	}
-	return c.ok(out)
+	return c.ok(keywordsToWire(f))
 }
 
 func (a *API) addKeyword(c *call) error {

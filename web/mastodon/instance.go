@@ -1,6 +1,7 @@
 package mastodon
 
 import (
+	"html"
 	"strings"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 func (a *API) configuration() map[string]any {
 	return map[string]any{
 		"urls":     map[string]any{"streaming": a.streaming(), "status": nil, "about": a.Origin + "/about", "privacy_policy": a.Origin + "/about"},
-		"vapid":    map[string]any{"public_key": a.OAuth.PushKey},
+		"vapid":    map[string]any{"public_key": ""},
 		"accounts": map[string]any{"max_featured_tags": 10, "max_pinned_statuses": 5, "max_profile_fields": 20},
 		"statuses": map[string]any{"max_characters": activitypub.MaxPostRunes, "max_media_attachments": activitypub.MaxMedia, "characters_reserved_per_url": 23,
 			"supported_mime_types": []string{"text/plain"}},
@@ -87,7 +88,7 @@ func (a *API) instanceV1(c *call) error {
 }
 
 func (a *API) description(c *call) error {
-	return c.ok(map[string]any{"updated_at": stamp(time.Unix(0, 0)), "content": "<p>" + escape(a.Node.Description) + "</p>"})
+	return c.ok(map[string]any{"updated_at": stamp(time.Unix(0, 0)), "content": "<p>" + html.EscapeString(a.Node.Description) + "</p>"})
 }
 
 // directory lists people and co-ops of this node who want to be found.
@@ -119,47 +120,3 @@ func (a *API) preferences(c *call) error {
 }
 
 func (a *API) noSubscription(c *call) error { return storage.ErrNotFound }
-
-// markers says how far the reader has read; who has read nothing has read nothing yet, which Elk wants to be told.
-func (a *API) markers(c *call) error {
-	rows, err := a.DB.Markers(c.ctx, c.who.Actor.ID)
-	if err != nil {
-		return err
-	}
-	out := map[string]any{}
-	for _, name := range c.form.List("timeline") {
-		if name == storage.MarkerHome || name == storage.MarkerNotifications {
-			out[name] = markerToWire(&storage.Marker{UpdatedAt: c.who.User.CreatedAt})
-		}
-	}
-	for i := range rows {
-		if _, asked := out[rows[i].Timeline]; asked {
-			out[rows[i].Timeline] = markerToWire(&rows[i])
-		}
-	}
-	return c.ok(out)
-}
-
-func markerToWire(m *storage.Marker) map[string]any {
-	return map[string]any{"last_read_id": m.LastRead.String(), "version": m.Version, "updated_at": stamp(m.UpdatedAt)}
-}
-
-func (a *API) setMarkers(c *call) error {
-	out := map[string]any{}
-	for _, name := range []string{storage.MarkerHome, storage.MarkerNotifications} {
-		text := c.form.Text(name + "[last_read_id]")
-		if text == "" {
-			continue
-		}
-		id, err := storage.ParseID(text)
-		if err != nil {
-			return invalid("last_read_id is no id")
-		}
-		m := &storage.Marker{ActorID: c.who.Actor.ID, Timeline: name, LastRead: id}
-		if err := a.DB.SaveMarker(c.ctx, m); err != nil {
-			return err
-		}
-		out[name] = markerToWire(m)
-	}
-	return c.ok(out)
-}

@@ -1,6 +1,7 @@
 package mastodon
 
 import (
+	"context"
 	"slices"
 
 	"planet/storage"
@@ -43,11 +44,8 @@ func (a *API) notifications(c *call) error {
 	if err != nil {
 		return err
 	}
-	rows = ordered(p, rows)
-	if len(rows) > 0 {
-		a.linked(c, p, len(rows), rows[0].ID, rows[len(rows)-1].ID)
-	}
-	out, err := a.news(c, rows)
+	rows = paged(a, c, p, rows, func(n *storage.Notification) storage.ID { return n.ID })
+	out, err := a.news(c.ctx, c.who.Actor, rows)
 	if err != nil {
 		return err
 	}
@@ -55,24 +53,30 @@ func (a *API) notifications(c *call) error {
 }
 
 // news makes entities of notifications; those about a post that is gone are left out.
-func (a *API) news(c *call, rows []storage.Notification) ([]*Notification, error) {
+func (a *API) news(ctx context.Context, reader *storage.Actor, rows []storage.Notification) ([]*Notification, error) {
 	var people, posts []storage.ID
 	for _, n := range rows {
 		people, posts = append(people, n.FromID), append(posts, n.PostID)
 	}
-	actors, err := a.DB.ActorsByID(c.ctx, people)
+	found, err := a.DB.ActorsByID(ctx, people)
+	if err != nil {
+		return nil, err
+	}
+	var actors []*storage.Actor
+	for i := range found {
+		if x := &found[i]; x.DeletedAt == nil && x.SuspendedAt == nil {
+			actors = append(actors, x)
+		}
+	}
+	accounts, err := a.accounts(ctx, actors)
 	if err != nil {
 		return nil, err
 	}
 	known := map[storage.ID]*Account{}
-	for i := range actors {
-		if x := &actors[i]; x.DeletedAt == nil && x.SuspendedAt == nil {
-			if known[x.ID], err = a.accountOf(c.ctx, x); err != nil {
-				return nil, err
-			}
-		}
+	for i, x := range actors {
+		known[x.ID] = accounts[i]
 	}
-	kept, err := a.DB.PostsByID(c.ctx, posts)
+	kept, err := a.DB.PostsByID(ctx, posts)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +84,7 @@ func (a *API) news(c *call, rows []storage.Notification) ([]*Notification, error
 	for _, p := range kept {
 		list = append(list, *p)
 	}
-	shown, err := a.statuses(c.ctx, c.who.Actor, list)
+	shown, err := a.statuses(ctx, reader, list)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +122,7 @@ func (a *API) showNotification(c *call) error {
 	if err != nil {
 		return err
 	}
-	out, err := a.news(c, []storage.Notification{*n})
+	out, err := a.news(c.ctx, c.who.Actor, []storage.Notification{*n})
 	if err != nil {
 		return err
 	}

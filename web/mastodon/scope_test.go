@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,6 +83,18 @@ func (d *desk) ask(token, method, path string, body io.Reader) *httptest.Respons
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
+	w := httptest.NewRecorder()
+	d.web.Handler().ServeHTTP(w, r)
+	return w
+}
+
+// askKeyed publishes something under an app's own key.
+func (d *desk) askKeyed(token, key, text string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/api/v1/statuses", strings.NewReader("status="+url.QueryEscape(text)))
+	r.Host = "rye.example"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Idempotency-Key", key)
 	w := httptest.NewRecorder()
 	d.web.Handler().ServeHTTP(w, r)
 	return w

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -167,8 +168,8 @@ func (h *hub) all() []*listener {
 
 // run looks for changes until nobody listens any more.
 func (h *hub) run(last int64) {
+	first := last // what was there before is told to nobody
 	seen := map[int64]bool{}
-	floor := last // what is not above it was told, or is none of ours
 	commits, idle := int64(-1), 0
 	for tick := time.NewTicker(lookEvery / 10); ; <-tick.C {
 		listeners := h.all()
@@ -181,26 +182,18 @@ func (h *hub) run(last int64) {
 			continue
 		}
 		commits, idle = now, 0
-		changes, err := h.api.DB.Changes(context.Background(), max(floor, last-lookBack), maxChanges)
+		changes, err := h.api.DB.Changes(context.Background(), max(first, last-lookBack), maxChanges)
 		if err != nil {
 			continue // the next round asks again
 		}
 		for _, c := range changes {
-			if seen[c.Seq] {
-				continue
-			}
-			seen[c.Seq] = true
-			last = max(last, c.Seq)
-			h.tell(listeners, c)
-		}
-		for seq := range seen {
-			if seq < last-2*lookBack {
-				delete(seen, seq)
+			if !seen[c.Seq] {
+				seen[c.Seq] = true
+				last = max(last, c.Seq)
+				h.tell(listeners, c)
 			}
 		}
-		if floor < last-lookBack {
-			floor = last - lookBack
-		}
+		maps.DeleteFunc(seen, func(seq int64, _ bool) bool { return seq < last-2*lookBack })
 	}
 }
 
@@ -233,7 +226,7 @@ func (h *hub) tellNews(ctx context.Context, listeners []*listener, c storage.Cha
 		if err != nil {
 			return
 		}
-		out, err := h.api.news(&call{ctx: ctx, who: l.who}, []storage.Notification{*n})
+		out, err := h.api.news(ctx, l.who.Actor, []storage.Notification{*n})
 		if err != nil || len(out) == 0 {
 			return
 		}

@@ -52,10 +52,8 @@ func refuse(status int, code, description string) *Error { return &Error{status,
 type Server struct {
 	DB     *storage.DB
 	Origin string
-	// MayPost reports whether a user may speak as an actor now.
-	MayPost func(ctx context.Context, user *storage.User, actor *storage.Actor) (bool, error)
-	// PushKey is the public key of Web Push (VAPID), base64url; "" for none.
-	PushKey string
+	// MaySpeak reports whether a user may act as an actor now.
+	MaySpeak func(ctx context.Context, user *storage.User, actor *storage.Actor) (bool, error)
 }
 
 // Register adds the routes.
@@ -109,15 +107,15 @@ type appEntity struct {
 	Scopes       []string `json:"scopes"`
 	RedirectURIs []string `json:"redirect_uris"`
 	RedirectURI  string   `json:"redirect_uri"`
-	VapidKey     string   `json:"vapid_key"`
+	VapidKey     string   `json:"vapid_key"` // "": there is no Web Push
 	ClientID     string   `json:"client_id,omitempty"`
 	ClientSecret string   `json:"client_secret,omitempty"`
 	Expires      *int     `json:"client_secret_expires_at,omitempty"`
 }
 
-func (s *Server) appToWire(a *storage.App) appEntity {
+func appToWire(a *storage.App) appEntity {
 	scopes, _ := ParseScopes(a.Scopes)
-	e := appEntity{ID: a.ID.String(), Name: a.Name, Scopes: scopes, RedirectURIs: a.RedirectURIs, RedirectURI: strings.Join(a.RedirectURIs, "\n"), VapidKey: s.PushKey}
+	e := appEntity{ID: a.ID.String(), Name: a.Name, Scopes: scopes, RedirectURIs: a.RedirectURIs, RedirectURI: strings.Join(a.RedirectURIs, "\n")}
 	if a.Website != "" {
 		e.Website = &a.Website
 	}
@@ -165,7 +163,7 @@ func (s *Server) createApp(c echo.Context) error {
 	if err := s.DB.SaveApp(c.Request().Context(), a); err != nil {
 		return err
 	}
-	e, never := s.appToWire(a), 0
+	e, never := appToWire(a), 0
 	e.ClientID, e.ClientSecret, e.Expires = a.ClientID, secret, &never
 	return noStore(c, e)
 }
@@ -178,7 +176,7 @@ func (s *Server) verifyApp(c echo.Context) error {
 	if who.App == nil {
 		return refuse(http.StatusUnauthorized, "The access token is invalid", "")
 	}
-	return noStore(c, s.appToWire(who.App))
+	return noStore(c, appToWire(who.App))
 }
 
 func noStore(c echo.Context, v any) error {
@@ -214,20 +212,25 @@ func (s *Server) ReadRequest(ctx context.Context, q url.Values) (*Request, error
 	if q.Get("response_type") != "code" {
 		return r, refuse(http.StatusBadRequest, "unsupported_response_type", "response_type has to be code")
 	}
-	text := q.Get("scope")
-	if text == "" {
-		text = "read"
+	if r.Scopes, err = within(app, q.Get("scope")); err != nil {
+		return r, err
 	}
-	scopes, ok := ParseScopes(text)
-	registered, _ := ParseScopes(app.Scopes)
-	if !ok || !registered.AllowAll(scopes) {
-		return r, refuse(http.StatusBadRequest, "invalid_scope", "the scope is unknown, or more than the app has registered")
-	}
-	r.Scopes = scopes
 	if method := q.Get("code_challenge_method"); r.Challenge != "" && method != "S256" || r.Challenge == "" && method != "" || len(r.Challenge) > maxVerify {
 		return r, refuse(http.StatusBadRequest, "invalid_request", "code_challenge_method has to be S256")
 	}
 	return r, nil
+}
+
+// within reads the scopes that an app asks for ("": read), which have to be within those that it has registered.
+func within(app *storage.App, text string) (Scopes, error) {
+	if text == "" {
+		text = "read"
+	}
+	scopes, known := ParseScopes(text)
+	if registered, _ := ParseScopes(app.Scopes); !known || !registered.AllowAll(scopes) {
+		return nil, refuse(http.StatusBadRequest, "invalid_scope", "the scope is unknown, or more than the app has registered")
+	}
+	return scopes, nil
 }
 
 // Location is where the browser goes with an answer: a code, or an error.
@@ -305,14 +308,9 @@ func (s *Server) token(c echo.Context) error {
 		if !proven {
 			return refuse(http.StatusUnauthorized, "invalid_client", "the client_secret is missing")
 		}
-		text := f.Text("scope")
-		if text == "" {
-			text = "read"
-		}
-		scopes, ok := ParseScopes(text)
-		registered, _ := ParseScopes(app.Scopes)
-		if !ok || !registered.AllowAll(scopes) {
-			return refuse(http.StatusBadRequest, "invalid_scope", "the scope is unknown, or more than the app has registered")
+		scopes, err := within(app, f.Text("scope"))
+		if err != nil {
+			return err
 		}
 		t.AppID, t.Scopes = app.ID, scopes.String()
 		if err := s.DB.SaveToken(ctx, t); err != nil {
@@ -471,7 +469,7 @@ func (s *Server) callerOf(ctx context.Context, t *storage.Token) (who *Caller, e
 	if who.User.SuspendedAt != nil || who.Actor.DeletedAt != nil || who.Actor.SuspendedAt != nil {
 		return nil, errToken
 	}
-	if may, err := s.MayPost(ctx, who.User, who.Actor); err != nil || !may {
+	if may, err := s.MaySpeak(ctx, who.User, who.Actor); err != nil || !may {
 		return nil, errors.Join(err, errToken)
 	}
 	return who, nil

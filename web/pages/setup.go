@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"html/template"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/web/oauth"
 )
 
 // joinForm is the form of somebody who becomes a user: the first administrator, or who was invited.
@@ -200,8 +200,7 @@ func (p *Pages) invitation(c echo.Context) (hash string, coop *storage.Actor, er
 	if p.Signup == "closed" {
 		return "", nil, storage.ErrNotFound
 	}
-	sum := sha256.Sum256([]byte(c.Param("code")))
-	hash = hex.EncodeToString(sum[:])
+	hash = oauth.Hash(c.Param("code"))
 	i, err := p.DB.InviteByCodeHash(ctx, hash)
 	if err != nil || i.CoopID == 0 {
 		return hash, nil, err

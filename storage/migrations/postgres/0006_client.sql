@@ -74,7 +74,7 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at);
 
 -- What somebody wrote down about somebody else, for herself.
-CREATE TABLE notes (
+CREATE TABLE account_notes (
   actor_id  BIGINT NOT NULL REFERENCES actors (id),
   target_id BIGINT NOT NULL REFERENCES actors (id),
   text      TEXT NOT NULL,
@@ -162,7 +162,7 @@ DROP TABLE filter_keywords;
 DROP TABLE filters;
 DROP TABLE list_members;
 DROP TABLE lists;
-DROP TABLE notes;
+DROP TABLE account_notes;
 DROP TABLE idempotency_keys;
 DROP TABLE markers;
 DROP TABLE sessions;

@@ -43,7 +43,9 @@ assert node.uri == origin.split("//")[1] and node.configuration.statuses.max_cha
 assert m.retrieve_mastodon_version() == "4.2.0", m.mastodon_major
 me = m.account_verify_credentials()
 assert me.acct == name and me.source.privacy == "public" and me.avatar.startswith(origin), me
-assert m.account_update_credentials(display_name="Nuria B", note="treasurer", fields=[("Shop", "https://shop.example/")]).fields[0].name == "Shop"
+assert m.account_update_credentials(display_name="Nuria B", note="treasurer", fields=[("Shop", "https://shop.example/"), ("Bakes", "rye & <wheat>")]).fields[0].name == "Shop"
+lines = m.account_verify_credentials()
+assert lines.fields[1].value == "rye &amp; &lt;wheat&gt;" and lines.source.fields[1].value == "rye & <wheat>", lines
 assert m.app_verify_credentials().name == "Mastodon.py"
 assert m.preferences()["posting:default:visibility"] == "public"
 

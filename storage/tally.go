@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"strings"
 )
 
 // Tally is how often a post was answered, shared and liked, as far as this node knows.
@@ -13,28 +12,6 @@ type Tally struct{ Replies, Boosts, Likes int64 }
 type Mark struct {
 	Liked, Bookmarked, Pinned bool
 	Boost                     ID // hers of it; 0: none
-}
-
-// some makes a list of ids fit for IN ?: never empty, and of few lengths.
-func some(ids []ID) []ID {
-	if len(ids) == 0 {
-		return []ID{0}
-	}
-	return padded(append([]ID(nil), ids...))
-}
-
-// scanned hands the rows of a query on, one by one.
-func scanned(rows *sql.Rows, err error, fn func(*sql.Rows) error) error {
-	if err != nil {
-		return translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	return translate(rows.Err())
 }
 
 // Tallies counts for several posts at once.
@@ -97,51 +74,6 @@ func (db *DB) Marks(ctx context.Context, reader ID, posts []ID) (map[ID]Mark, er
 	return out, scanned(rows, err, mark(func(m *Mark, id ID) { m.Boost = id }))
 }
 
-// PostsByID reads several posts that are not deleted, by id.
-func (db *DB) PostsByID(ctx context.Context, ids []ID) (map[ID]*Post, error) {
-	var ps []Post
-	if len(ids) > 0 {
-		if err := db.q(ctx).Where("id IN ? AND deleted_at IS NULL", padded(append([]ID(nil), ids...))).Find(&ps).Error; err != nil {
-			return nil, translate(err)
-		}
-	}
-	out := make(map[ID]*Post, len(ps))
-	for i := range ps {
-		out[ps[i].ID] = &ps[i]
-	}
-	return out, nil
-}
-
-// PollsOf reads the polls of several posts.
-func (db *DB) PollsOf(ctx context.Context, posts []ID) (map[ID]*Poll, error) {
-	var ps []Poll
-	if len(posts) > 0 {
-		if err := db.q(ctx).Where("post_id IN ?", padded(append([]ID(nil), posts...))).Find(&ps).Error; err != nil {
-			return nil, translate(err)
-		}
-	}
-	out := make(map[ID]*Poll, len(ps))
-	for i := range ps {
-		out[ps[i].PostID] = &ps[i]
-	}
-	return out, nil
-}
-
-// OffersOfPosts reads the offers that several posts carry, by post.
-func (db *DB) OffersOfPosts(ctx context.Context, posts []ID) (map[ID]*Offer, error) {
-	var os []Offer
-	if len(posts) > 0 {
-		if err := db.q(ctx).Where("post_id IN ?", padded(append([]ID(nil), posts...))).Find(&os).Error; err != nil {
-			return nil, translate(err)
-		}
-	}
-	out := make(map[ID]*Offer, len(os))
-	for i := range os {
-		out[os[i].PostID] = &os[i]
-	}
-	return out, nil
-}
-
 // AccountTally is an account in numbers, as far as this node knows.
 type AccountTally struct {
 	Followers, Following, Posts int64
@@ -175,38 +107,4 @@ func (db *DB) AccountTallies(ctx context.Context, actors []ID) (map[ID]AccountTa
 	rows, err = db.q(ctx).Raw(`SELECT actor_id, COUNT(*), MAX(id) FROM posts WHERE actor_id IN ? AND deleted_at IS NULL AND visibility IN ('public', 'unlisted', 'private')
 		GROUP BY actor_id`, ids).Rows()
 	return out, scanned(rows, err, count(func(t *AccountTally, n int64, last ID) { t.Posts, t.Last = n, last }))
-}
-
-// SearchActors finds actors whose name or shown name begins with some words, in any case; those that somebody (0: anybody) follows alone. Those of this node come first.
-func (db *DB) SearchActors(ctx context.Context, words string, following ID, offset, limit int) ([]Actor, error) {
-	name, host, whole := strings.Cut(strings.ToLower(words), "@")
-	like := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-	q := db.q(ctx).Where("deleted_at IS NULL AND suspended_at IS NULL AND type NOT IN ('Application', 'Service')")
-	if whole {
-		q = q.Where(`lower(username) = ? AND domain LIKE ? ESCAPE '\'`, name, like.Replace(host)+"%")
-	} else {
-		q = q.Where(`(lower(username) LIKE ? ESCAPE '\' OR lower(name) LIKE ? ESCAPE '\')`, like.Replace(name)+"%", "%"+like.Replace(name)+"%")
-	}
-	if following != 0 {
-		q = q.Where("id IN (SELECT target_id FROM follows WHERE actor_id = ? AND state = 'accepted')", following)
-	}
-	var as []Actor
-	return as, translate(q.Order("domain <> '', id DESC").Offset(max(offset, 0)).Limit(limit).Find(&as).Error)
-}
-
-// SearchTags finds hashtags that begin with a word (lower case, without #).
-func (db *DB) SearchTags(ctx context.Context, word string, limit int) (names []string, err error) {
-	if word == "" {
-		return nil, nil
-	}
-	like := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(word) + "%"
-	err = translate(db.q(ctx).Raw(`SELECT DISTINCT name FROM hashtags WHERE name LIKE ? ESCAPE '\' ORDER BY name LIMIT ?`, like, limit).Scan(&names).Error)
-	return names, err
-}
-
-// Muted reports whether an actor has muted another for now.
-func (db *DB) Muted(ctx context.Context, actor, target ID) (bool, error) {
-	var n int
-	err := db.one(ctx, "SELECT COUNT(*) FROM mutes WHERE actor_id = ? AND target_id = ? AND (expires_at IS NULL OR expires_at > ?)", []any{actor, target, db.Now().UTC()}, &n)
-	return n > 0, err
 }
