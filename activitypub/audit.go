@@ -39,7 +39,7 @@ type change struct {
 
 // audit records an act and adds it to the co-op's audit log, in the transaction of the act.
 func (n *Node) audit(ctx context.Context, tx *storage.DB, by By, coop *storage.Actor, c change) error {
-	if err := record(ctx, tx, By{by.User, coop}, c.act, c.subject); err != nil {
+	if err := record(ctx, tx, by.as(coop), c.act, c.subject); err != nil {
 		return err
 	}
 	e := AuditEntry{Coop: coop.IRI, Time: n.Now().UTC().Format("2006-01-02T15:04:05.000Z"), Who: operator, Act: c.act, Subject: c.subject, Words: c.words}

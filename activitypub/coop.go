@@ -54,7 +54,7 @@ func (n *Node) FoundCoop(ctx context.Context, founder *storage.User, in NewCoop)
 		if err := tx.AddMember(ctx, &storage.Member{UserID: u.ID, CoopID: a.ID, Role: storage.RoleAdmin}); err != nil {
 			return err
 		}
-		return n.audit(ctx, tx, By{u, a}, a, change{act: "coop.found", subject: a.IRI, after: map[string]any{"role": storage.RoleAdmin}})
+		return n.audit(ctx, tx, By{User: u, Actor: a}, a, change{act: "coop.found", subject: a.IRI, after: map[string]any{"role": storage.RoleAdmin}})
 	})
 	return a, err
 }
@@ -95,7 +95,7 @@ func (n *Node) self(ctx context.Context, tx *storage.DB, by By) (*storage.User, 
 	if by.User != nil && by.User.ID != u.ID {
 		return nil, problem(http.StatusForbidden, "role", "%s is not %s: this is for a person to do, as herself", by.User.Username, u.Username)
 	}
-	return u, n.allowed(ctx, tx, By{u, by.Actor}, "self")
+	return u, n.allowed(ctx, tx, By{User: u, Actor: by.Actor}, "self")
 }
 
 // NewSettings is how people are to become members of a co-op; nil: as it was.

@@ -137,5 +137,5 @@ func (n *Node) accept(ctx context.Context, tx *storage.DB, by By, coop *storage.
 	if err := tx.Untell(ctx, u.ActorID, "agreement", coop.ID); err != nil {
 		return err
 	}
-	return record(ctx, tx, By{by.User, coop}, "agreement.accept", by.Actor.IRI)
+	return record(ctx, tx, by.as(coop), "agreement.accept", by.Actor.IRI)
 }

@@ -140,6 +140,6 @@ func (n *Node) ResolveReport(ctx context.Context, user *storage.User, id storage
 		if err := tx.ResolveReport(ctx, id, by); err != nil {
 			return err
 		}
-		return record(ctx, tx, By{user, n.service}, "report.resolve", r.IRI)
+		return record(ctx, tx, By{User: user, Actor: n.service}, "report.resolve", r.IRI)
 	})
 }

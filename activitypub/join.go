@@ -66,7 +66,7 @@ func (n *Node) Join(ctx context.Context, by By, coop *storage.Actor, in JoinDraf
 		case c.Joining == storage.JoiningOpen:
 			return n.admit(ctx, tx, by, coop, u, r, "whoever asks is a member")
 		}
-		if err := record(ctx, tx, By{by.User, coop}, "join.ask", by.Actor.IRI); err != nil {
+		if err := record(ctx, tx, by.as(coop), "join.ask", by.Actor.IRI); err != nil {
 			return err
 		}
 		return n.tell(ctx, tx, []storage.ID{coop.ID}, "join_request", by.Actor, 0)
@@ -167,7 +167,7 @@ func (n *Node) withdrawJoin(ctx context.Context, tx *storage.DB, by By, coop *st
 	if err := n.endJoin(ctx, tx, coop, own, r); err != nil {
 		return false, err
 	}
-	return true, record(ctx, tx, By{by.User, coop}, "join.withdraw", own.IRI)
+	return true, record(ctx, tx, by.as(coop), "join.withdraw", own.IRI)
 }
 
 // JoinCase is a join request with what it waits for.
@@ -371,6 +371,25 @@ func (n *Node) JoinOf(ctx context.Context, by By, id storage.ID) (*JoinCase, err
 	return n.joinCase(ctx, n.DB, c, r)
 }
 
+// JoinCaseOf finds a request to the co-op by.Actor for those who answer them. ErrNotFound when it is none of its.
+func (n *Node) JoinCaseOf(ctx context.Context, by By, id storage.ID) (*JoinCase, error) {
+	if err := n.allowed(ctx, n.DB, by, "admit"); err != nil {
+		return nil, err
+	}
+	r, err := n.DB.JoinRequestByID(ctx, id)
+	if err == nil && r.CoopID != by.Actor.ID {
+		err = storage.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := n.DB.Coop(ctx, r.CoopID)
+	if err != nil {
+		return nil, err
+	}
+	return n.joinCase(ctx, n.DB, c, r)
+}
+
 // Invite makes an invitation to the co-op by.Actor, of whose code the hash is kept: who has it is a member without being approved.
 func (n *Node) Invite(ctx context.Context, by By, hash string, uses int, expires *time.Time) (*storage.Invite, error) {
 	i := &storage.Invite{CodeHash: hash, CoopID: by.Actor.ID, UsesLeft: uses, ExpiresAt: expires}
@@ -432,7 +451,7 @@ func (n *Node) AcceptInvite(ctx context.Context, in NewUser, hash string, agreem
 		if err := n.allowed(ctx, tx, By{Actor: coop}, "self"); err != nil { // it may be gone
 			return err
 		}
-		by := By{u, a}
+		by := By{User: u, Actor: a}
 		if err := n.accept(ctx, tx, by, coop, u, agreement); err != nil {
 			return err
 		}

@@ -43,8 +43,8 @@ var ledgerCodes = map[ledger.ResultCode]string{
 	ledger.CurrencyNotFound: codeUnknownCurrency, ledger.CurrencyMismatch: codeUnknownCurrency, ledger.AccountsMustDiffer: codeAgreement, ledger.IDAborted: codeCancelled,
 }
 
-// codeOf is the code on the wire of what the ledger answered.
-func codeOf(r ledger.Result) string {
+// CodeOf is the code on the wire of what the ledger answered (docs/payments.md).
+func CodeOf(r ledger.Result) string {
 	if code, ok := ledgerCodes[r.Reason()]; ok {
 		return code
 	}
@@ -73,6 +73,21 @@ func refusalWords(r ledger.Result, u ledger.Currency) string {
 	}
 	words := r.Err().Error()
 	return strings.ToUpper(words[:1]) + words[1:] + "."
+}
+
+// ReceiptOf is the receipt of a payment (C2SP tlog-proof), of a book here or elsewhere. ErrNotFound when there is none (yet).
+func (n *Node) ReceiptOf(ctx context.Context, p *storage.Payment) ([]byte, error) {
+	if p.CurrencyID == 0 {
+		if p.Receipt == nil {
+			return nil, storage.ErrNotFound
+		}
+		return p.Receipt, nil
+	}
+	c, err := n.DB.CurrencyByID(ctx, p.CurrencyID)
+	if err != nil {
+		return nil, err
+	}
+	return n.receiptOf(ctx, p, c)
 }
 
 // receiptOf is the proof of the entry that moved a payment of a book of this node.
@@ -402,36 +417,9 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		memo = proof.Commitment(salt, []byte(row.Memo))
 	}
 	row.Event = n.eventIRI(&row)
-	var group ledger.Group
-	if t.original != nil {
-		row.Code = ledger.RefundCode.String()
-		group = ledger.Group{ledger.Refund{ID: row.Transfer(), Original: t.original.Transfer(), Amount: row.Amount, Memo: memo, Auth: ledger.Digest(row.Body)}}
-	} else {
-		p := ledger.Pay{ID: row.Transfer(), Currency: u.ID, Debit: payer.id, Credit: payee.id, Amount: row.Amount, Memo: memo, Auth: ledger.Digest(row.Body)}
-		if row.Hold != 0 {
-			p.Pending, p.Timeout = true, max(row.ExpiresAt.Sub(n.Now()), ledger.MinTimeout) // the shortest one has grown shorter on its way here
-		}
-		switch u.Issuer {
-		case ledger.ID{}:
-		case payer.id:
-			p.Code, t.act = ledger.Issue, "issue"
-		case payee.id:
-			p.Code = ledger.Redeem
-		}
-		if !t.dated.IsZero() {
-			if p.EffectiveAt = ledger.Instant(t.dated.UnixNano()); p.EffectiveAt < max(payer.opened, payee.opened) {
-				if t.by != nil {
-					return nil, invalid("dated", "one of the accounts was not open then")
-				}
-				p.EffectiveAt = 0 // what they say of its time is theirs to know: it is booked when it comes (security.md PAY 288)
-			}
-		}
-		if row.Fulfills != "" {
-			p.Settles = ledger.NewID("settles", u.IRI, string(row.Payer), string(row.Payee), string(row.Fulfills))
-		}
-		row.Code = p.Code.String()
-		group = n.onCredit(c, payer, payee, t)
-		group = append(group, p)
+	group, err := n.groupOf(t, &row, payer, payee, memo)
+	if err != nil {
+		return nil, err
 	}
 	var corrects storage.IRI
 	if t.original != nil {
@@ -484,6 +472,41 @@ func (n *Node) settleHere(ctx context.Context, t *tender) (*storage.Payment, err
 		return kept, nil
 	}
 	return nil, storage.ErrUnknown
+}
+
+// groupOf is what a payment asks of a ledger of this node. It says in the row what the ledger calls it.
+func (n *Node) groupOf(t *tender, row *storage.Payment, payer, payee standsFor, memo ledger.Digest) (ledger.Group, error) {
+	u := t.money.Book
+	var auth ledger.Digest
+	copy(auth[:], row.Body)
+	if t.original != nil {
+		row.Code = ledger.RefundCode.String()
+		return ledger.Group{ledger.Refund{ID: row.Transfer(), Original: t.original.Transfer(), Amount: row.Amount, Memo: memo, Auth: auth}}, nil
+	}
+	p := ledger.Pay{ID: row.Transfer(), Currency: u.ID, Debit: payer.id, Credit: payee.id, Amount: row.Amount, Memo: memo, Auth: auth}
+	if row.Hold != 0 {
+		p.Pending, p.Timeout = true, max(row.ExpiresAt.Sub(n.Now()), ledger.MinTimeout) // the shortest one has grown shorter on its way here
+	}
+	switch u.Issuer {
+	case ledger.ID{}:
+	case payer.id:
+		p.Code, t.act = ledger.Issue, "issue"
+	case payee.id:
+		p.Code = ledger.Redeem
+	}
+	if !t.dated.IsZero() {
+		if p.EffectiveAt = ledger.Instant(t.dated.UnixNano()); p.EffectiveAt < max(payer.opened, payee.opened) {
+			if t.by != nil {
+				return nil, invalid("dated", "one of the accounts was not open then")
+			}
+			p.EffectiveAt = 0 // what they say of its time is theirs to know: it is booked when it comes (security.md PAY 288)
+		}
+	}
+	if row.Fulfills != "" {
+		p.Settles = ledger.NewID("settles", u.IRI, string(row.Payer), string(row.Payee), string(row.Fulfills))
+	}
+	row.Code = p.Code.String()
+	return append(n.onCredit(t.money.Here, payer, payee, t), p), nil
 }
 
 // notBefore says, within the transaction that settles or sends a payment, that nobody else did: there is none of this id, or it waits still. Else errRepeated.
@@ -651,7 +674,7 @@ func (n *Node) paymentRows(ctx context.Context, t *tender, row storage.Payment, 
 		p.State, p.SettledAt = storage.PaymentCommitted, &at
 	case r.Reason().Durable() || t.by == nil:
 		at = n.Now().UTC()
-		p.State, p.Reason, p.Words, p.Event, p.SettledAt = storage.PaymentRejected, codeOf(r), refusalWords(r, t.money.Book), "", &at
+		p.State, p.Reason, p.Words, p.Event, p.SettledAt = storage.PaymentRejected, CodeOf(r), refusalWords(r, t.money.Book), "", &at
 	default:
 		return rows // nothing that stays: it may be asked again
 	}

@@ -57,7 +57,22 @@ type OfferDraft struct {
 	KeepStock           bool // for EditOffer: Quantity is not said; what is left stays as it is by then
 }
 
-// fill checks a draft and writes its terms into an offer. It reads the currency.
+// DraftOf is an offer of this node as it would be typed.
+func DraftOf(o *storage.Offer) OfferDraft {
+	d := OfferDraft{Request: o.Purpose == storage.PurposeRequest, Title: o.Title, Text: o.Source, Language: o.Language, Category: o.Category, Tags: o.Tags, Resource: o.Resource,
+		Unit: o.Unit, Per: string(o.Per), Currency: string(o.Currency), OpenPrice: o.Pricing == storage.PriceOpen, Place: o.Place, Latitude: o.Latitude, Longitude: o.Longitude,
+		Fuzz:   "exact", // it is as coarse already as it is to be
+		EndsAt: o.EndsAt, AutoAccept: o.AutoAccept, Hold: time.Duration(o.HoldSeconds) * time.Second, KeepStock: true}
+	if o.Minimum > 1 {
+		d.Minimum = string(quantityOf(o, o.Minimum))
+	}
+	if o.Pricing == storage.PricePriced {
+		d.Price = o.Money(o.Price)
+	}
+	return d
+}
+
+// fillOffer checks a draft and writes its terms into an offer. It reads the currency.
 func (n *Node) fillOffer(ctx context.Context, o *storage.Offer, d OfferDraft) (err error) {
 	if o.Purpose = storage.PurposeOffer; d.Request {
 		o.Purpose = storage.PurposeRequest

@@ -19,15 +19,22 @@ import (
 type By struct {
 	User  *storage.User
 	Actor *storage.Actor
+	Call  *storage.Call // under which key of hers an app asks for it; nil: under none
 }
 
-// record keeps who did what as whom, in the transaction of the act.
+// as is the same person for something that is kept with another actor.
+func (by By) as(a *storage.Actor) By { return By{User: by.User, Actor: a, Call: by.Call} }
+
+// record keeps who did what as whom, in the transaction of the act, and that what an app asked for is done.
 func record(ctx context.Context, tx *storage.DB, by By, kind string, object storage.IRI) error {
 	act := &storage.Act{ActorID: by.Actor.ID, Kind: kind, Object: object}
 	if by.User != nil {
 		act.UserID = by.User.ID
 	}
-	return tx.RecordAct(ctx, act)
+	if err := tx.RecordAct(ctx, act); err != nil || by.Call == nil {
+		return err
+	}
+	return tx.EndCall(ctx, by.Call, object)
 }
 
 // shipment is where an activity goes.
@@ -201,7 +208,7 @@ func (n *Node) addPerson(ctx context.Context, tx *storage.DB, u *storage.User, a
 	if err := tx.CreateUser(ctx, u); err != nil {
 		return err
 	}
-	return record(ctx, tx, By{u, a}, "user.create", a.IRI)
+	return record(ctx, tx, By{User: u, Actor: a}, "user.create", a.IRI)
 }
 
 func (n *Node) freeName(ctx context.Context, tx *storage.DB, name string) error {

@@ -86,6 +86,15 @@ func (n *Node) actIRI(by By, key string) (storage.IRI, storage.ID, error) {
 // A refusal of a ledger of this node is a *RefusedError, or a *ledger.RefusedError when it is not kept, beside the payment that tells it; one that is kept stays the answer to the
 // same key.
 func (n *Node) Pay(ctx context.Context, by By, o PayOrder) (*storage.Payment, error) {
+	t, err := n.tenderOf(ctx, by, o)
+	if err != nil {
+		return nil, err
+	}
+	return n.launch(ctx, by, t)
+}
+
+// tenderOf reads what somebody wants to pay.
+func (n *Node) tenderOf(ctx context.Context, by By, o PayOrder) (*tender, error) {
 	m := o.Currency
 	amount, err := ledger.ParseTyped(o.Amount, m.Book.Kind, m.Book.Scale)
 	if err != nil {
@@ -129,7 +138,7 @@ func (n *Node) Pay(ctx context.Context, by By, o PayOrder) (*storage.Payment, er
 	if by.User != nil {
 		row.UserID = by.User.ID
 	}
-	return n.launch(ctx, by, &tender{row: row, money: m, payer: by.Actor, payee: o.To, dated: o.Dated, lasts: o.Lasts, act: "pay"})
+	return &tender{row: row, money: m, payer: by.Actor, payee: o.To, dated: o.Dated, lasts: o.Lasts, act: "pay"}, nil
 }
 
 // tender is a payment on its way to a ledger: the row that is to stand for it, the parties as they are known here, and the Offer once it is signed.
@@ -209,11 +218,20 @@ func (n *Node) askedBefore(ctx context.Context, old *storage.Payment, t *tender)
 	if !same {
 		return nil, ledger.Result{Code: ledger.ExistsWithDifferent}.Err()
 	}
-	return old, n.refusalOfPayment(ctx, old)
+	return old, n.Refused(ctx, old)
 }
 
-// refusalOfPayment is the refusal of a payment as an error; nil when it was not refused.
-func (n *Node) refusalOfPayment(ctx context.Context, p *storage.Payment) error {
+// PaidUnder finds the payment that by.Actor has asked for under a key, or ErrNotFound.
+func (n *Node) PaidUnder(ctx context.Context, by By, key string) (*storage.Payment, error) {
+	iri, _, err := n.actIRI(by, key)
+	if err != nil {
+		return nil, err
+	}
+	return n.DB.PaymentByIRI(ctx, iri)
+}
+
+// Refused is the refusal of a payment as an error; nil when it was not refused.
+func (n *Node) Refused(ctx context.Context, p *storage.Payment) error {
 	if p.State != storage.PaymentRejected {
 		return nil
 	}

@@ -83,7 +83,7 @@ func (n *Node) SetDomainRule(ctx context.Context, user *storage.User, domain, ki
 		if err := tx.SaveDomainRule(ctx, r); err != nil {
 			return err
 		}
-		return record(ctx, tx, By{user, n.service}, "domain."+kind, storage.IRI(r.Domain))
+		return record(ctx, tx, By{User: user, Actor: n.service}, "domain."+kind, storage.IRI(r.Domain))
 	})
 	return r, err
 }
@@ -138,7 +138,7 @@ func (n *Node) RemoveDomainRule(ctx context.Context, user *storage.User, domain 
 		if err := tx.DeleteDomainRule(ctx, name); err != nil {
 			return err
 		}
-		return record(ctx, tx, By{user, n.service}, "domain.remove", storage.IRI(name))
+		return record(ctx, tx, By{User: user, Actor: n.service}, "domain.remove", storage.IRI(name))
 	})
 }
 
@@ -188,7 +188,7 @@ func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *stora
 		} else if silenced {
 			kind = "actor.silence"
 		}
-		return record(ctx, tx, By{user, n.service}, kind, actor.IRI)
+		return record(ctx, tx, By{User: user, Actor: n.service}, kind, actor.IRI)
 	})
 	n.Wake()
 	return err

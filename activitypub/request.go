@@ -346,13 +346,20 @@ func (n *Node) askedFromWire(ctx context.Context, by By, name string, raw []byte
 	return a, nil
 }
 
+// OrderOfRequest is what a request asks for, as an order to pay exactly that.
+func (n *Node) OrderOfRequest(ctx context.Context, a *Asked) (PayOrder, error) {
+	to, err := n.actor(ctx, a.Payee)
+	return PayOrder{Currency: a.Money, To: to, Amount: a.Amount, Memo: a.Memo, Fulfills: a.IRI + "#primary"}, err
+}
+
 // PayRequest pays what a request asks for, exactly that: its ledger takes it once.
 func (n *Node) PayRequest(ctx context.Context, by By, a *Asked, key string) (*storage.Payment, error) {
-	to, err := n.actor(ctx, a.Payee)
+	o, err := n.OrderOfRequest(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	return n.Pay(ctx, by, PayOrder{Currency: a.Money, To: to, Amount: a.Amount, Memo: a.Memo, Fulfills: a.IRI + "#primary", Key: key})
+	o.Key = key
+	return n.Pay(ctx, by, o)
 }
 
 // requestOf finds the request of this node that something is to fulfil, or ErrNotFound.

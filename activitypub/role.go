@@ -80,7 +80,7 @@ func (n *Node) May(ctx context.Context, by By, act string) error {
 // MaySpeak reports whether an app may act for a user as an actor: as herself, or as a co-op that she may post or pay for.
 func (n *Node) MaySpeak(ctx context.Context, user *storage.User, actor *storage.Actor) (bool, error) {
 	for _, act := range []string{"post", "pay"} {
-		err := n.allowed(ctx, n.DB, By{user, actor}, act)
+		err := n.allowed(ctx, n.DB, By{User: user, Actor: actor}, act)
 		var p *Problem
 		if err == nil || !errors.As(err, &p) {
 			return err == nil, err

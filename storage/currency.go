@@ -201,6 +201,12 @@ func (db *DB) ForeignCurrencies(ctx context.Context) ([]ForeignCurrency, error) 
 	return fs, translate(db.q(ctx).Order("iri").Find(&fs).Error)
 }
 
+// ForeignCurrenciesOf lists the currencies of other nodes in which an actor has paid or was paid, by IRI.
+func (db *DB) ForeignCurrenciesOf(ctx context.Context, actor IRI) ([]ForeignCurrency, error) {
+	var fs []ForeignCurrency
+	return fs, translate(db.q(ctx).Where("iri IN (SELECT currency FROM payments WHERE currency_id = 0 AND (payer = ? OR payee = ?) AND state IN ('sent', 'held', 'committed'))", actor, actor).Order("iri").Find(&fs).Error)
+}
+
 // SaveForeignCurrency keeps what a currency's document says; of one that is known its terms stay, and ErrConflict says that the document has others.
 func (db *DB) SaveForeignCurrency(ctx context.Context, f *ForeignCurrency) error {
 	return db.Transaction(ctx, func(tx *DB) error {

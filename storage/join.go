@@ -53,6 +53,12 @@ func (db *DB) PendingJoin(ctx context.Context, coop, user ID) (*JoinRequest, err
 	return &r, translate(db.q(ctx).Where("coop_id = ? AND user_id = ? AND state = ?", coop, user, JoinPending).Take(&r).Error)
 }
 
+// LastJoin finds the newest request of a person to a co-op, however it stands, or ErrNotFound.
+func (db *DB) LastJoin(ctx context.Context, coop, user ID) (*JoinRequest, error) {
+	var r JoinRequest
+	return &r, translate(db.q(ctx).Where("coop_id = ? AND user_id = ?", coop, user).Order("id DESC").Take(&r).Error)
+}
+
 // PendingJoins lists the requests that wait in a co-op, oldest first.
 func (db *DB) PendingJoins(ctx context.Context, coop ID) ([]JoinRequest, error) {
 	var rs []JoinRequest

@@ -316,6 +316,12 @@ func (db *DB) Payments(ctx context.Context, actor IRI, before ID, limit int) ([]
 	return ps, translate(q.Find(&ps).Error)
 }
 
+// WaitingPayments lists the payments of a payer that wait for a second person, oldest first.
+func (db *DB) WaitingPayments(ctx context.Context, payer IRI) ([]Payment, error) {
+	var ps []Payment
+	return ps, translate(db.q(ctx).Where("payer = ? AND state = ?", payer, PaymentWaiting).Order("id").Find(&ps).Error)
+}
+
 // PaymentTwin finds the newest payment that moves or holds the same amount between the same two, made after an instant and before the given one; or ErrNotFound.
 // Whoever pressed twice wants to know (F03).
 func (db *DB) PaymentTwin(ctx context.Context, p *Payment, after time.Time) (*Payment, error) {

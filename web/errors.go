@@ -12,7 +12,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"planet/activitypub"
+	"planet/ledger"
 	"planet/storage"
+	"planet/web/economy"
 	"planet/web/oauth"
 )
 
@@ -25,10 +27,22 @@ func problemOf(err error) *activitypub.Problem {
 		tooLong *http.MaxBytesError
 		http_   *echo.HTTPError
 		refused *oauth.Error
+		amount  *ledger.AmountError
+		unpaid  *activitypub.RefusedError
+		denied  *ledger.RefusedError
 	)
 	switch {
 	case errors.As(err, &problem):
 		return problem
+	case errors.As(err, &unpaid) && unpaid.Payment != nil:
+		return &activitypub.Problem{Status: statusOfRefusal(unpaid.Payment.Reason), Code: unpaid.Payment.Reason, Detail: unpaid.Payment.Words}
+	case errors.As(err, &denied):
+		code := activitypub.CodeOf(denied.Result)
+		return &activitypub.Problem{Status: statusOfRefusal(code), Code: code, Detail: sentence(denied.Error())}
+	case errors.As(err, &amount):
+		return &activitypub.Problem{Status: http.StatusUnprocessableEntity, Code: "bad_amount", Detail: sentence(amount.Error())}
+	case errors.Is(err, storage.ErrFrozen), errors.Is(err, storage.ErrClock):
+		return &activitypub.Problem{Status: http.StatusServiceUnavailable, Code: "frozen", Detail: "This currency takes no payments now. Try again later."}
 	case errors.As(err, &refused):
 		return &activitypub.Problem{Status: refused.Status, Code: refused.Code, Detail: refused.Description}
 	case errors.Is(err, oauth.ErrForm):
@@ -50,6 +64,23 @@ func problemOf(err error) *activitypub.Problem {
 	default:
 		return &activitypub.Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong on this node. The people who run it can find it in their log."}
 	}
+}
+
+// statusOfRefusal is how a refusal of a ledger is told over HTTP: 409 when the same could have been done before, or was.
+func statusOfRefusal(code string) int {
+	switch code {
+	case "idempotency_mismatch", "already_settled", "not_pending", "cancelled":
+		return http.StatusConflict
+	}
+	return http.StatusUnprocessableEntity
+}
+
+// sentence begins with a capital and ends with a full stop.
+func sentence(words string) string {
+	if words == "" || strings.HasSuffix(words, ".") {
+		return words
+	}
+	return strings.ToUpper(words[:1]) + words[1:] + "."
 }
 
 func notFound() *activitypub.Problem {
@@ -94,6 +125,9 @@ func (s *Server) fail(err error, c echo.Context) {
 		retry = strconv.Itoa(int(math.Ceil(limit.wait.Seconds())))
 	}
 	switch {
+	case strings.HasPrefix(r.URL.Path, "/api/planet/"):
+		s.retryAfter(h, p, retry)
+		_ = c.JSON(p.Status, wordsForPrograms(err, p))
 	case api:
 		s.retryAfter(h, p, retry)
 		_ = c.JSON(p.Status, wordsForApps(c, err, p))
@@ -106,6 +140,31 @@ func (s *Server) fail(err error, c echo.Context) {
 			_ = c.String(p.Status, p.Detail+"\n")
 		}
 	}
+}
+
+// wordsForPrograms is an error of the API of this node.
+func wordsForPrograms(err error, p *activitypub.Problem) economy.Problem {
+	var (
+		invalid *activitypub.InvalidError
+		refused *oauth.Error
+		unpaid  *activitypub.RefusedError
+	)
+	out := economy.Problem{Error: p.Detail, Code: p.Code}
+	switch {
+	case errors.As(err, &refused):
+		out.Error, out.Code = refused.Code, map[int]string{http.StatusUnauthorized: "token", http.StatusForbidden: "scope"}[refused.Status]
+		if out.Code == "" {
+			out.Code = "token"
+		}
+		if refused.Description != "" {
+			out.Error += ": " + refused.Description
+		}
+	case errors.As(err, &invalid):
+		out.Error, out.Field = invalid.Msg, invalid.Field
+	case errors.As(err, &unpaid):
+		out.Payment = unpaid.Payment.ID.String()
+	}
+	return out
 }
 
 // wordsForApps is an error in the words of Mastodon, which apps show to people and some of them compare.

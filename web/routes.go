@@ -50,6 +50,7 @@ func (s *Server) routes() *echo.Echo {
 	e.Match(read, "/media/:name", s.media)
 	e.Match(read, "/media/remote/:mac/:address", s.remoteMedia)
 	s.oauth.Register(e)
+	s.economy.Register(e)
 	s.api.Register(e)
 	s.pages.Register(e)
 	return e

@@ -22,6 +22,7 @@ import (
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/web/economy"
 	"planet/web/mastodon"
 	"planet/web/oauth"
 	"planet/web/pages"
@@ -60,6 +61,7 @@ type Server struct {
 	echo     *echo.Echo
 	oauth    *oauth.Server
 	api      *mastodon.API
+	economy  *economy.API
 	pages    *pages.Pages
 	counts   *counters
 	limits   *limits
@@ -90,7 +92,8 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	api := mastodon.New(mastodon.Config{Node: c.Node, DB: c.DB, OAuth: auth, Origin: c.Origin, Version: c.Version, Signup: c.Signup})
-	s := &Server{api: api, Config: c, host: trimPort(scheme, host), oauth: auth, pages: p, counts: newCounters(), limits: newLimits(c.DB.Now)}
+	own := economy.New(economy.Config{Node: c.Node, DB: c.DB, OAuth: auth, Origin: c.Origin, Version: c.Version})
+	s := &Server{api: api, economy: own, Config: c, host: trimPort(scheme, host), oauth: auth, pages: p, counts: newCounters(), limits: newLimits(c.DB.Now)}
 	s.echo = s.routes()
 	return s, nil
 }

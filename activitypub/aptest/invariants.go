@@ -102,6 +102,9 @@ func (n *Node) State() State {
 			if local, ok := row["local"]; ok && table == "activities" && fmt.Sprint(local) != "true" && fmt.Sprint(local) != "1" {
 				continue
 			}
+			if done := fmt.Sprint(row["done"]); table == "calls" && done != "true" && done != "1" {
+				continue // what an app asked for, and did not get
+			}
 			for _, column := range comfortColumns[table] {
 				delete(row, column)
 			}

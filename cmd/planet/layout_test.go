@@ -80,6 +80,7 @@ var rooms = map[string]room{
 
 	"web/oauth":    {ours: []string{"storage"}, outside: []string{"github.com/labstack/echo/v4/..."}},
 	"web/mastodon": {ours: []string{"ledger", "storage", "activitypub", "web/oauth"}, outside: []string{"github.com/labstack/echo/v4/...", "github.com/coder/websocket"}},
+	"web/economy":  {ours: []string{"ledger", "storage", "activitypub", "web/oauth"}, outside: []string{"github.com/labstack/echo/v4/...", "github.com/skip2/go-qrcode"}},
 	"web/pages":    {ours: []string{"ledger", "storage", "activitypub", "web/oauth"}, outside: []string{"github.com/labstack/echo/v4/...", "github.com/skip2/go-qrcode"}},
 	"web":          {ours: []string{"ledger", "storage/...", "activitypub", "web/..."}, outside: []string{"github.com/labstack/echo/v4/...", "github.com/prometheus/client_golang/...", "golang.org/x/time/rate"}},
 

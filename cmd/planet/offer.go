@@ -475,7 +475,7 @@ func (cmd offerEditCmd) Run(c *app) error {
 		return usageError{"either --image or --no-images"}
 	}
 	return cmd.do(c, func(n *activitypub.Node, by activitypub.By, o *storage.Offer) error {
-		d := draftOf(o)
+		d := activitypub.DraftOf(o)
 		if err := cmd.apply(&d, n.DB.Now()); err != nil {
 			return err
 		}
@@ -506,21 +506,6 @@ func (cmd offerEditCmd) Run(c *app) error {
 		c.say("edited %q, %s: %s%s", o.Title, activitypub.PriceOf(o), o.IRI, c.queued(n.DB))
 		return nil
 	})
-}
-
-// draftOf is an offer of this node as it would be typed.
-func draftOf(o *storage.Offer) activitypub.OfferDraft {
-	d := activitypub.OfferDraft{Request: o.Purpose == storage.PurposeRequest, Title: o.Title, Text: o.Source, Language: o.Language, Category: o.Category, Tags: o.Tags, Resource: o.Resource,
-		Unit: o.Unit, Per: string(o.Per), Currency: string(o.Currency), OpenPrice: o.Pricing == storage.PriceOpen, Place: o.Place, Latitude: o.Latitude, Longitude: o.Longitude,
-		Fuzz:   "exact", // it is as coarse already as it is to be
-		EndsAt: o.EndsAt, AutoAccept: o.AutoAccept, Hold: time.Duration(o.HoldSeconds) * time.Second, KeepStock: true}
-	if o.Minimum > 1 {
-		d.Minimum = string(lots(o, o.Minimum))
-	}
-	if o.Pricing == storage.PricePriced {
-		d.Price = o.Money(o.Price)
-	}
-	return d
 }
 
 // set is what pause, open and close have in common.

@@ -193,6 +193,17 @@ CREATE TABLE bookmarks (
 
 CREATE INDEX bookmarks_post ON bookmarks (post_id);
 
+CREATE TABLE calls (
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  key        TEXT NOT NULL,
+  digest     BLOB NOT NULL,    -- SHA-256 of what was asked for
+  attempt    INTEGER NOT NULL, -- who does it, or has done it
+  done       BOOLEAN NOT NULL,
+  object     TEXT NOT NULL,    -- what came of it; '' before
+  created_at DATETIME NOT NULL,
+  PRIMARY KEY (actor_id, key)
+);
+
 CREATE TABLE changes (
   seq        INTEGER PRIMARY KEY AUTOINCREMENT,
   kind       TEXT NOT NULL, -- post, edit, delete, news
