@@ -675,7 +675,7 @@ func TestPAY299PaymentsAreReadByTheirParties(t *testing.T) {
 		t.Errorf("eve can tell what is there (%d %s) from what is not (%d %s)", there.status, there.body, none.status, none.body)
 	}
 	for _, address := range []string{"/users/baker/outbox", "/users/baker/outbox?page=true", "/users/bo/outbox?page=true", "/users/bo", "/users/baker", "/ledger", "/ledger/outbox", "/ledger/outbox?page=true", "/ledger/followers", "/users/bo/liked",
-		"/ledger/inbox", "/users/bo/inbox", "/nodeinfo/2.1", "/nodeinfo/2.0", "/currencies/grn", "/currencies/grn/log/checkpoint", "/currencies/grn/log/tile/entries/000.p/" + c.size(t), "/currencies/grn/statement",
+		"/ledger/inbox", "/users/bo/inbox", "/actor/outbox", "/actor/outbox?page=true", "/nodeinfo/2.1", "/nodeinfo/2.0", "/currencies/grn", "/currencies/grn/log/checkpoint", "/currencies/grn/log/tile/entries/000.p/" + c.size(t), "/currencies/grn/statement",
 		"/ledger/statement", "/ledger/events", "/ledger/results", "/ledger/events/", "/.well-known/webfinger?resource=acct:bo@rye.example"} {
 		for name, by := range readers {
 			if got := ask(t, c.net, "https://rye.example"+address, by); strings.Contains(got.body, secret) || strings.Contains(got.body, event) || strings.Contains(got.body, string(ours.IRI)) || strings.Contains(got.body, string(ours.Event)) {
@@ -683,16 +683,25 @@ func TestPAY299PaymentsAreReadByTheirParties(t *testing.T) {
 			}
 		}
 	}
+	// Those who look after the bakery's money are told in words, by the node and nobody else; ann's server, which knows no payments, is told by the ledger, and for her alone.
 	for _, by := range []activitypub.By{c.bo, c.nuria, c.baker} {
+		told := 0
 		for _, p := range c.rye.Home(by) {
 			if strings.Contains(p.Content, secret) {
-				t.Errorf("it is in the timeline of %s", by.Actor.Username)
+				told++
+				for name, by := range readers {
+					if got := ask(t, c.net, string(p.IRI), by); got.status != 404 && got.status != 401 {
+						t.Errorf("%s reads %s: %d %s", name, p.IRI, got.status, got.body)
+					}
+				}
 			}
 		}
+		if want := map[string]int{"bo": 0, "nuria": 1, "baker": 1}[by.Actor.Username]; told != want {
+			t.Errorf("it is %d times in the timeline of %s, want %d", told, by.Actor.Username, want)
+		}
 	}
-	// Only ann's server, which knows no payments, is told in words, by the ledger and to her alone.
 	for _, row := range c.rye.State()["posts"] {
-		if strings.Contains(row, secret) && (!strings.Contains(row, "visibility:direct") || !strings.Contains(row, "iri:"+ryeLedger+"/statuses/")) {
+		if strings.Contains(row, secret) && (!strings.Contains(row, "visibility:direct") || !strings.Contains(row, "iri:"+ryeLedger+"/statuses/") && !strings.Contains(row, "iri:https://rye.example/actor/statuses/")) {
 			t.Errorf("it is a post: %s", row)
 		}
 	}

@@ -748,7 +748,7 @@ func (n *Node) noticeReply(ctx context.Context, tx *storage.DB, p *storage.Post,
 		return nil
 	}
 	if author.Local() { // she orders with her own node's help, which tells her
-		return n.tell(ctx, tx, []storage.ID{author.ID}, "order."+storage.OrderRejected, proposer, p.ID)
+		return n.news(ctx, tx, []storage.ID{author.ID}, storage.Notification{Kind: "order." + storage.OrderRejected, FromID: proposer.ID}, "/offers/"+f.ID.String(), refused.Detail, f.URL)
 	}
 	return n.whisper(ctx, tx, proposer, author, refused.Detail, p.ID)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,18 +82,12 @@ func (n *Node) keepWaiting(ctx context.Context, by By, t *tender) (*storage.Paym
 		if err != nil {
 			return err
 		}
-		others := 0
-		for _, id := range people {
-			if by.User != nil && id == by.User.ActorID {
-				continue
-			}
-			others++
-			if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: "payment." + row.State, FromID: by.Actor.ID, PaymentID: row.ID, OrderID: row.OrderID}); err != nil {
-				return err
-			}
-		}
-		if others == 0 {
+		others := slices.DeleteFunc(people, func(id storage.ID) bool { return by.User != nil && id == by.User.ActorID })
+		if len(others) == 0 {
 			return problem(http.StatusConflict, "nobody-else", "this takes a second person of %s, and nobody else has one of the roles %s: give somebody a role first", by.Actor.Username, strings.Join(rightTo(t.act).roles, ", "))
+		}
+		if err := n.askSecond(ctx, tx, others, by, &row, t.money); err != nil {
+			return err
 		}
 		return record(ctx, tx, by, "payment.propose", row.IRI)
 	})
@@ -219,18 +214,6 @@ func (n *Node) endWaiting(ctx context.Context, id storage.ID) error {
 		}
 		return n.tellProposer(ctx, tx, p, payer.ID, "payment.refused")
 	})
-}
-
-// tellProposer tells whoever proposed a payment what became of it.
-func (n *Node) tellProposer(ctx context.Context, tx *storage.DB, p *storage.Payment, from storage.ID, kind string) error {
-	if p.UserID == 0 {
-		return nil
-	}
-	u, err := tx.UserByID(ctx, p.UserID)
-	if err != nil {
-		return err
-	}
-	return tx.Notify(ctx, &storage.Notification{ActorID: u.ActorID, Kind: kind, FromID: from, PaymentID: p.ID, OrderID: p.OrderID})
 }
 
 // paymentFacts are what an audit log keeps of a payment.

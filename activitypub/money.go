@@ -80,10 +80,23 @@ func (n *Node) moneyOf(ctx context.Context, db *storage.DB, p *storage.Payment) 
 		}
 		return MoneyHere(c), nil
 	}
-	f, err := db.ForeignCurrencyByIRI(ctx, p.Currency)
+	m, err := knownMoney(ctx, db, p.Currency)
 	if errors.Is(err, storage.ErrNotFound) { // it was refused: there is no such currency
 		return &Money{Book: ledger.Currency{IRI: string(p.Currency), Code: nameOfMoney(p.Currency)}}, nil
 	}
+	return m, err
+}
+
+// knownMoney finds a currency that is known here, or ErrNotFound: nobody is asked.
+func knownMoney(ctx context.Context, db *storage.DB, iri storage.IRI) (*Money, error) {
+	c, err := db.CurrencyByIRI(ctx, iri)
+	if err == nil {
+		return MoneyHere(c), nil
+	}
+	if !errors.Is(err, storage.ErrNotFound) {
+		return nil, err
+	}
+	f, err := db.ForeignCurrencyByIRI(ctx, iri)
 	if err != nil {
 		return nil, err
 	}

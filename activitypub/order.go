@@ -614,20 +614,6 @@ func (n *Node) hearersOf(ctx context.Context, tx *storage.DB, party, from *stora
 	return ids, nil
 }
 
-// tellParty notifies one side of an order, when it is of this node, of what the other did: a co-op by itself and by those who look after its orders.
-func (n *Node) tellParty(ctx context.Context, tx *storage.DB, told, from *storage.Actor, o *storage.Order) error {
-	ids, err := n.hearersOf(ctx, tx, told, from)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: "order." + o.State, FromID: from.ID, PostID: o.PostID, OrderID: o.ID}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // orderBatch is how many orders are looked at in one round.
 const orderBatch = 100
 

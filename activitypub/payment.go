@@ -520,7 +520,7 @@ func (n *Node) settled(ctx context.Context, tx *storage.DB, p *storage.Payment, 
 func (n *Node) settledBetween(ctx context.Context, tx *storage.DB, p *storage.Payment, u ledger.Currency, payer, payee *storage.Actor) error {
 	over := p.Hold != 0 && p.State != storage.PaymentHeld // a hold has ended, some time after it was made
 	if p.State == storage.PaymentCommitted || p.State == storage.PaymentHeld || over && p.State != storage.PaymentRejected {
-		if err := n.tellOfPayment(ctx, tx, payee, payer, p); err != nil {
+		if err := n.tellOfPayment(ctx, tx, payee, payer, p, u); err != nil {
 			return err
 		}
 		if err := n.whisperPayment(ctx, tx, payer, payee, p, u); err != nil {
@@ -528,7 +528,7 @@ func (n *Node) settledBetween(ctx context.Context, tx *storage.DB, p *storage.Pa
 		}
 	}
 	if p.CurrencyID == 0 || over { // else who pays here sees at once what comes of it
-		if err := n.tellOfPayment(ctx, tx, payer, payee, p); err != nil {
+		if err := n.tellOfPayment(ctx, tx, payer, payee, p, u); err != nil {
 			return err
 		}
 	}
@@ -542,23 +542,6 @@ func (n *Node) settledBetween(ctx context.Context, tx *storage.DB, p *storage.Pa
 		return err
 	}
 	return n.paidOrder(ctx, tx, p, u)
-}
-
-// tellOfPayment notifies one side of a payment, when it is of this node. Whoever is not known here, or gone, is not told.
-func (n *Node) tellOfPayment(ctx context.Context, tx *storage.DB, told, from *storage.Actor, p *storage.Payment) error {
-	if told == nil || from == nil {
-		return nil
-	}
-	ids, err := n.hearersOf(ctx, tx, told, from)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: "payment." + p.State, FromID: from.ID, PaymentID: p.ID, OrderID: p.OrderID}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // holdLoop ends holds whose time has passed.

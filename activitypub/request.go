@@ -200,7 +200,15 @@ func (n *Node) tellRequester(ctx context.Context, tx *storage.DB, r *storage.Pay
 	if err != nil {
 		return err
 	}
-	return n.tell(ctx, tx, ids, "request."+storage.RequestRefused, payer, r.PostID)
+	m, err := knownMoney(ctx, tx, r.Currency)
+	if err != nil {
+		return err
+	}
+	text := n.named(payer) + " will not pay the " + m.Book.Format(int64(r.Amount)) + " " + m.Name() + " that you asked for"
+	if r.Memo != "" {
+		text += ", for “" + r.Memo + "”"
+	}
+	return n.news(ctx, tx, ids, storage.Notification{Kind: "request." + storage.RequestRefused, FromID: payer.ID}, "/requests/"+r.ID.String(), text+".", "")
 }
 
 // RequestLink is the page of a request: a capability to see and to refuse it, which is told to nobody but whoever is asked.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -28,6 +29,16 @@ func (db *DB) Notify(ctx context.Context, n *Notification) error {
 		}
 		return tx.changed(ctx, ChangeNews, 0, n.ActorID, n.ID)
 	})
+}
+
+// Untold lists those of told whom nobody has told this yet: the same kind of news from the same actor about the same order and payment. Of neither, everybody was told nothing.
+func (db *DB) Untold(ctx context.Context, told []ID, n *Notification) ([]ID, error) {
+	if len(told) == 0 || n.OrderID == 0 && n.PaymentID == 0 {
+		return told, nil
+	}
+	var before []ID
+	err := db.q(ctx).Model(&Notification{}).Where("actor_id IN ? AND kind = ? AND from_id = ? AND order_id = ? AND payment_id = ?", told, n.Kind, n.FromID, n.OrderID, n.PaymentID).Pluck("actor_id", &before).Error
+	return slices.DeleteFunc(slices.Clone(told), func(id ID) bool { return slices.Contains(before, id) }), translate(err)
 }
 
 // Notifications lists what an actor was told, newest first.

@@ -823,4 +823,3 @@ func TestTheDocumentIsWhole(t *testing.T) {
 		}
 	}
 }
-

@@ -98,7 +98,9 @@ func (s schemas) responses(r route) map[string]any {
 	return out
 }
 
-func status(code int) string { return string([]byte{byte('0' + code/100), byte('0' + code/10%10), byte('0' + code%10)}) }
+func status(code int) string {
+	return string([]byte{byte('0' + code/100), byte('0' + code/10%10), byte('0' + code%10)})
+}
 
 // of is the shape of a type: by reference where it has a name.
 func (s schemas) of(t reflect.Type) map[string]any {

@@ -350,4 +350,3 @@ func (a *API) refusePayment(c *call) (any, error) {
 		return a.made(c)(a.Node.RefusePayment(c.ctx, by, p.ID, in.Reason))
 	}, func(storage.IRI) (any, error) { return a.showPayment(c) })
 }
-

@@ -138,9 +138,13 @@ func (a *API) endRequest(c *call, do func(by activitypub.By, id storage.ID) (*st
 }
 
 func (a *API) withdrawRequest(c *call) (any, error) {
-	return a.endRequest(c, func(by activitypub.By, id storage.ID) (*storage.PaymentRequest, error) { return a.Node.WithdrawRequest(c.ctx, by, id) })
+	return a.endRequest(c, func(by activitypub.By, id storage.ID) (*storage.PaymentRequest, error) {
+		return a.Node.WithdrawRequest(c.ctx, by, id)
+	})
 }
 
 func (a *API) declineRequest(c *call) (any, error) {
-	return a.endRequest(c, func(by activitypub.By, id storage.ID) (*storage.PaymentRequest, error) { return a.Node.DeclineRequest(c.ctx, by, id) })
+	return a.endRequest(c, func(by activitypub.By, id storage.ID) (*storage.PaymentRequest, error) {
+		return a.Node.DeclineRequest(c.ctx, by, id)
+	})
 }

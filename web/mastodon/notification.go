@@ -7,9 +7,14 @@ import (
 	"planet/storage"
 )
 
-// kinds are the notifications that clients know, by how storage calls them. What is told of orders and payments comes as a mention, with its message.
+// kinds are the notifications that clients know, by how storage calls them. What is told of orders, payments and requests comes as a mention, with the message of the node that tells it.
 var kinds = map[string]string{
 	"mention": "mention", "follow": "follow", "follow_request": "follow_request", "favourite": "favourite", "reblog": "reblog", "poll": "poll", "status": "status",
+	"order.proposed": "mention", "order.accepted": "mention", "order.rejected": "mention", "order.fulfilled": "mention", "order.confirmed": "mention", "order.disputed": "mention",
+	"order.cancelled": "mention", "order.expired": "mention",
+	"payment.waiting": "mention", "payment.approved": "mention", "payment.refused": "mention", "payment.sent": "mention", "payment.held": "mention", "payment.committed": "mention",
+	"payment.rejected": "mention", "payment.cancelled": "mention", "payment.expired": "mention",
+	"request.refused": "mention",
 }
 
 // stored lists how storage calls notifications that were asked for by the names of clients.
@@ -96,11 +101,14 @@ func (a *API) news(ctx context.Context, reader *storage.Actor, rows []storage.No
 	for _, n := range rows {
 		e := &Notification{ID: n.ID.String(), Type: kinds[n.Kind], CreatedAt: stamp(n.CreatedAt), GroupKey: "ungrouped-" + n.ID.String(), Account: known[n.FromID]}
 		if n.PostID != 0 {
-			if e.Status = statuses[n.PostID.String()]; e.Status == nil || hidden(e.Status, "notifications") || e.Status.Muted && n.Kind == "mention" {
+			if e.Status = statuses[n.PostID.String()]; e.Status == nil || hidden(e.Status, "notifications") || e.Status.Muted && e.Type == "mention" {
 				continue
 			}
+			if e.Type == "mention" {
+				e.Account = e.Status.Account // of an order, the node tells what somebody did
+			}
 		}
-		if e.Account == nil || e.Type == "" {
+		if e.Account == nil || e.Type == "" || e.Type == "mention" && e.Status == nil {
 			continue
 		}
 		out = append(out, e)

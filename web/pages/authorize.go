@@ -150,20 +150,7 @@ func (p *Pages) authorizeSubmit(c echo.Context) error {
 	}
 	form := c.Request().PostForm
 	if form.Get("do") == "signin" {
-		u, err := p.checkSignIn(ctx, form.Get("name"), form.Get("password"))
-		switch {
-		case errors.Is(err, errSignIn):
-			return p.signInForm(c, http.StatusUnprocessableEntity, r, signInPage{Name: form.Get("name"), Problem: "This name and this password do not belong together. Look at both again."})
-		case errors.Is(err, errTooMany):
-			c.Response().Header().Set("Retry-After", "120")
-			return p.signInForm(c, http.StatusTooManyRequests, r, signInPage{Name: form.Get("name"), Problem: "There were too many tries for this name. Wait some minutes, then try again."})
-		case err != nil:
-			return err
-		}
-		if err := p.signIn(c, u); err != nil {
-			return err
-		}
-		return p.again(c)
+		return p.takeSignIn(c, func(status int, f signInPage) error { return p.signInForm(c, status, r, f) }, func() error { return p.again(c) })
 	}
 	v, err := p.visitor(c)
 	if err != nil {

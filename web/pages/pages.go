@@ -78,7 +78,7 @@ func New(c Config) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"home", "about", "profile", "post", "offer", "market", "pay", "request", "tag", "currency", "interact", "continue", "setup", "signin", "authorize", "code", "invite", "welcome", "error"} {
+	for _, name := range []string{"home", "about", "profile", "post", "offer", "market", "pay", "request", "order", "payment", "tag", "currency", "interact", "continue", "setup", "signin", "authorize", "code", "invite", "welcome", "error"} {
 		t, err := parts.Clone()
 		if err != nil {
 			return nil, err
@@ -107,6 +107,8 @@ func (p *Pages) Register(e *echo.Echo) {
 		{"/setup/:code", p.setup},
 		{"/invite/:code", p.invite},
 		{"/pay/:code", p.pay},
+		{"/orders/:id", p.order},
+		{"/payments/:id", p.payment},
 		{"/static/:name", p.static},
 		{"/favicon.ico", p.favicon},
 		{"/robots.txt", p.robots},
@@ -118,6 +120,8 @@ func (p *Pages) Register(e *echo.Echo) {
 	e.POST("/setup/:code", p.setupSubmit, p.ownForm)
 	e.POST("/invite/:code", p.inviteSubmit, p.ownForm)
 	e.POST("/pay/:code", p.paySubmit, p.ownForm)
+	e.POST("/orders/:id", p.orderSubmit, p.ownForm)
+	e.POST("/payments/:id", p.paymentSubmit, p.ownForm)
 }
 
 // maxForm bounds a form in bytes.

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"planet/activitypub"
 	"planet/storage"
 	"planet/web/oauth"
 )
@@ -129,6 +131,79 @@ func (p *Pages) checkSignIn(ctx context.Context, name, password string) (*storag
 	}
 	p.tries.forget(name)
 	return u, nil
+}
+
+// takeSignIn reads a name and a password. Who is who she says begins a session and goes on; else the form is shown again.
+func (p *Pages) takeSignIn(c echo.Context, show func(status int, f signInPage) error, on func() error) error {
+	form := c.Request().PostForm
+	u, err := p.checkSignIn(c.Request().Context(), form.Get("name"), form.Get("password"))
+	switch {
+	case errors.Is(err, errSignIn):
+		return show(http.StatusUnprocessableEntity, signInPage{Name: form.Get("name"), Problem: "This name and this password do not belong together. Look at both again."})
+	case errors.Is(err, errTooMany):
+		c.Response().Header().Set("Retry-After", "120")
+		return show(http.StatusTooManyRequests, signInPage{Name: form.Get("name"), Problem: "There were too many tries for this name. Wait some minutes, then try again."})
+	case err != nil:
+		return err
+	}
+	if err := p.signIn(c, u); err != nil {
+		return err
+	}
+	return on()
+}
+
+// member finds who is signed in, for a page that people of this node see. With nil it has answered: it has asked her who she is, or taken her word and shown the same page anew.
+func (p *Pages) member(c echo.Context) (*visitor, error) {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	show := func(status int, f signInPage) error {
+		return p.render(c, status, "signin", view{Title: "Sign in", NoIndex: true, Body: f})
+	}
+	if c.Request().Method == http.MethodPost && c.Request().PostForm.Get("do") == "signin" {
+		return nil, p.takeSignIn(c, show, func() error { return c.Redirect(http.StatusSeeOther, c.Request().URL.Path) })
+	}
+	v, err := p.visitor(c)
+	if v != nil || err != nil {
+		return v, err
+	}
+	return nil, show(http.StatusUnauthorized, signInPage{})
+}
+
+// formTicket binds the forms of a page to the session that it was shown in.
+func formTicket(c echo.Context, v *visitor) string {
+	return oauth.Hash("form\n" + v.secret + "\n" + c.Request().URL.Path)
+}
+
+// ticketed refuses a form of another session or page.
+func ticketed(c echo.Context, v *visitor) error {
+	if subtle.ConstantTimeCompare([]byte(c.Request().PostForm.Get("ticket")), []byte(formTicket(c, v))) != 1 {
+		return echo.NewHTTPError(http.StatusForbidden)
+	}
+	return nil
+}
+
+// sides are the parties of something as whom somebody may look at it: herself, and co-ops of which she is a member. ErrNotFound when she is none.
+func (p *Pages) sides(c echo.Context, v *visitor, parties ...storage.IRI) (out []*storage.Actor, err error) {
+	for _, iri := range parties {
+		a, err := p.DB.ActorByIRI(c.Request().Context(), iri)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var no *activitypub.Problem
+		if !a.Local() {
+			continue
+		} else if err := p.Node.May(c.Request().Context(), activitypub.By{User: v.user, Actor: a}, "inside"); err == nil {
+			out = append(out, a)
+		} else if !errors.As(err, &no) {
+			return nil, err
+		}
+	}
+	if out == nil {
+		return nil, storage.ErrNotFound
+	}
+	return out, nil
 }
 
 // tries bounds how often somebody may be guessed at: burst times, then once every pause. Nobody is locked out for longer than that.
