@@ -35,6 +35,9 @@ func (a *API) verifyCredentials(c *call) error {
 	if err := a.own(c.ctx, c.who, e); err != nil {
 		return err
 	}
+	if e.Roles, err = a.rolesOf(c, c.who.Actor); err != nil {
+		return err
+	}
 	return c.ok(e)
 }
 
@@ -117,7 +120,45 @@ func (a *API) showAccount(c *call) error {
 	if err != nil {
 		return err
 	}
+	if e.Roles, err = a.rolesOf(c, x); err != nil {
+		return err
+	}
 	return c.ok(e)
+}
+
+// rolesOf are the roles of a person in co-ops of this node, as far as whoever asks may know of them: she herself, and members of the same co-op.
+func (a *API) rolesOf(c *call, x *storage.Actor) ([]Role, error) {
+	out := []Role{}
+	if c.who == nil || !x.Local() || x.Type != storage.Person {
+		return out, nil
+	}
+	u, err := a.DB.UserByActor(c.ctx, x.ID)
+	if isNotFound(err) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	coops, err := a.DB.CoopsOf(c.ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	for i := range coops {
+		coop := &coops[i]
+		roles, err := a.DB.RolesIn(c.ctx, u.ID, coop.ID)
+		if err != nil {
+			return nil, err
+		}
+		if u.ID != c.who.User.ID {
+			if err := a.Node.May(c.ctx, activitypub.By{User: c.who.User, Actor: coop}, "inside"); err != nil {
+				continue
+			}
+		}
+		for _, r := range roles {
+			out = append(out, Role{ID: coop.ID.String() + "-" + r, Name: r + " of " + coop.Username, Permissions: "0", Highlighted: true})
+		}
+	}
+	return out, nil
 }
 
 func (a *API) lookup(c *call) error {

@@ -129,7 +129,44 @@ type Status struct {
 	Emojis             []Emoji      `json:"emojis"`
 	Card               *Card        `json:"card"`
 	Poll               *Poll        `json:"poll"`
+	Planet             *Planet      `json:"planet,omitempty"`
 	*Marks                          // with a token
+}
+
+// Planet is what this node has to say of a post beyond what Mastodon knows. Other apps leave it aside.
+type Planet struct {
+	Proposal Proposal `json:"proposal"`
+}
+
+// Proposal is what a post offers or asks for, for apps that know offers: /api/planet/v1/offers/:id says more, and takes orders.
+type Proposal struct {
+	ID        string  `json:"id"` // of the offer in the API of this node
+	URI       string  `json:"uri"`
+	Purpose   string  `json:"purpose"` // offer or request
+	Title     string  `json:"title"`
+	State     string  `json:"state"`
+	Pricing   string  `json:"pricing"` // price, gift or open
+	Price     *string `json:"price"`   // of one lot
+	Currency  *string `json:"currency"`
+	Code      *string `json:"code"` // of the currency
+	Unit      string  `json:"unit"`
+	Per       string  `json:"per"` // one lot
+	Available *string `json:"available"`
+	Place     string  `json:"place"`
+}
+
+func proposalOf(o *storage.Offer) *Planet {
+	p := Proposal{ID: o.ID.String(), URI: string(o.IRI), Purpose: o.Purpose, Title: o.Title, State: o.State, Pricing: o.Pricing, Currency: textOrNil(string(o.Currency)), Code: textOrNil(o.CurrencyName),
+		Unit: o.Unit, Per: string(o.Per), Place: o.Place}
+	if o.Pricing == storage.PricePriced {
+		p.Price = textOrNil(o.Money(o.Price))
+	}
+	if o.Available != nil {
+		if left, ok := o.Per.Times(*o.Available); ok {
+			p.Available = textOrNil(string(left))
+		}
+	}
+	return &Planet{p}
 }
 
 // Marks is what the reader has done with a post.
@@ -576,7 +613,7 @@ func (v *view) status(p *storage.Post) *Status {
 		e.Poll = v.api.poll(poll, v.votes[p.ID], v.reader)
 	}
 	if o := v.offers[p.ID]; o != nil {
-		e.Card = v.api.offerCard(o, e)
+		e.Card, e.Planet = v.api.offerCard(o, e), proposalOf(o)
 	}
 	if v.reader != nil {
 		m := v.marks[p.ID]

@@ -214,8 +214,11 @@ func everyEntityIsWhole(t *testing.T, db *storage.DB) {
 	}
 	// The offer has a card, the co-op its fields, the caught post its filter.
 	var home []struct {
-		Content  string
-		Card     *struct{ Title, Description string }
+		Content string
+		Card    *struct{ Title, Description string }
+		Planet  *struct {
+			Proposal struct{ ID, Purpose, Title, Price, Code, Unit, Place string }
+		}
 		Account  struct{ Fields []struct{ Name string } }
 		Filtered []struct{ Filter struct{ Title string } }
 	}
@@ -223,6 +226,9 @@ func everyEntityIsWhole(t *testing.T, db *storage.DB) {
 	offered, caught := false, false
 	for _, s := range home {
 		if s.Card != nil {
+			if p := s.Planet.Proposal; p.ID == "" || p.Purpose != "offer" || p.Title != "Sourdough" || p.Price != "4.50" || p.Code != "EUR" || p.Unit != "one" || p.Place != "Girona" {
+				t.Errorf("the proposal is %+v", p)
+			}
 			offered = s.Card.Title == "Sourdough" && strings.Contains(s.Card.Description, "4.50 EUR") && strings.Contains(s.Card.Description, "Girona") && len(s.Account.Fields) == 3
 		}
 		if strings.Contains(s.Content, "wheat") {

@@ -2,6 +2,7 @@ package mastodon_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -178,4 +179,36 @@ func TestAKeyMakesOnePost(t *testing.T) {
 			t.Errorf("%d posts came of it, %v; want 3", n-before, err)
 		}
 	})
+}
+
+// TestTheRolesOfAMember are hers and her fellows' to see, and nobody else's.
+func TestTheRolesOfAMember(t *testing.T) {
+	d := newDesk(t)
+	bo, eve := d.person("bo"), d.person("eve")
+	coop, err := d.node.FoundCoop(t.Context(), d.by.User, activitypub.NewCoop{Username: "bakery", Title: "The Bakery"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.node.GiveRole(t.Context(), activitypub.By{User: d.by.User, Actor: coop}, bo.User, storage.RoleTreasurer); err != nil {
+		t.Fatal(err)
+	}
+	names := func(token, path string) (out []string) {
+		var e struct{ Roles []struct{ Name string } }
+		d.reads(token, "GET", path, nil, &e)
+		for _, r := range e.Roles {
+			out = append(out, r.Name)
+		}
+		return out
+	}
+	path := "/api/v1/accounts/" + bo.Actor.ID.String()
+	for _, c := range []struct {
+		who, token, path, want string
+	}{
+		{"bo", d.token(bo, "read"), "/api/v1/accounts/verify_credentials", "[treasurer of bakery]"}, {"bo", d.token(bo, "read"), path, "[treasurer of bakery]"},
+		{"ana", d.token(d.by, "read"), path, "[treasurer of bakery]"}, {"eve", d.token(eve, "read"), path, "[]"}, {"nobody", "", path, "[]"},
+	} {
+		if got := fmt.Sprint(names(c.token, c.path)); got != c.want {
+			t.Errorf("%s sees %s at %s, want %s", c.who, got, c.path, c.want)
+		}
+	}
 }
