@@ -78,10 +78,14 @@ func (db *DB) PushSubscriptionOf(ctx context.Context, token ID) (*PushSubscripti
 	return &s, translate(db.q(ctx).Where("token_id = ?", token).Take(&s).Error)
 }
 
-// SetPushAlerts changes what the subscription of a token is told of. ErrNotFound when it has none.
+// SetPushAlerts changes what the subscription of a token is told of, and of whom unless policy is "". ErrNotFound when it has none.
 func (db *DB) SetPushAlerts(ctx context.Context, token ID, alerts []string, policy string) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		r := tx.q(ctx).Model(&PushSubscription{}).Where("token_id = ?", token).Select("alerts", "policy").Updates(&PushSubscription{Alerts: alerts, Policy: policy})
+		q := tx.q(ctx).Model(&PushSubscription{}).Where("token_id = ?", token).Select("alerts", "policy")
+		if policy == "" {
+			q = q.Select("alerts")
+		}
+		r := q.Updates(&PushSubscription{Alerts: alerts, Policy: policy})
 		if r.Error == nil && r.RowsAffected == 0 {
 			return ErrNotFound
 		}

@@ -2,6 +2,7 @@ package mastodon
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,9 @@ func (a *API) subscribePush(c *call) error {
 	if err != nil {
 		return err
 	}
+	if policy == "" {
+		policy = storage.PushAll
+	}
 	s, err := a.Node.SubscribePush(c.ctx, c.who.Token, activitypub.PushDraft{Endpoint: c.form.Text("subscription[endpoint]"), P256dh: c.form.Text("subscription[keys][p256dh]"),
 		Auth: c.form.Text("subscription[keys][auth]"), Standard: c.form.Bool("subscription[standard]", false), Alerts: wanted, Policy: policy, Bearer: oauth.Bearer(c.Request())})
 	var wrong *activitypub.InvalidError
@@ -50,7 +54,7 @@ func (a *API) showPush(c *call) error {
 	return c.ok(a.pushEntity(s))
 }
 
-// updatePush changes of what the app is told; what the request does not name is off.
+// updatePush changes of what the app is told: an alert that the request does not name is off, the policy stays.
 func (a *API) updatePush(c *call) error {
 	wanted, policy, err := pushWishes(c.form)
 	if err != nil {
@@ -69,7 +73,7 @@ func (a *API) unsubscribePush(c *call) error {
 	return a.nothing(c)
 }
 
-// pushWishes reads of what, and of whom, an app wants to be told. Some apps write the policy beside the data.
+// pushWishes reads of what, and of whom ("": it does not say), an app wants to be told. Some apps write the policy beside the data.
 func pushWishes(f *oauth.Form) (wanted []string, policy string, err error) {
 	wanted = []string{}
 	for _, kind := range alerts {
@@ -77,16 +81,11 @@ func pushWishes(f *oauth.Form) (wanted []string, policy string, err error) {
 			wanted = append(wanted, kind)
 		}
 	}
-	for _, policy := range []string{f.Text("data[policy]"), f.Text("policy"), storage.PushAll} {
-		if policy == "" {
-			continue
-		}
-		if !slices.Contains([]string{storage.PushAll, storage.PushFollowed, storage.PushFollower, storage.PushNone}, policy) {
-			return nil, "", invalid("Policy is all, followed, follower or none")
-		}
-		return wanted, policy, nil
+	policy = cmp.Or(f.Text("data[policy]"), f.Text("policy"))
+	if !slices.Contains([]string{"", storage.PushAll, storage.PushFollowed, storage.PushFollower, storage.PushNone}, policy) {
+		return nil, "", invalid("Policy is all, followed, follower or none")
 	}
-	return wanted, storage.PushAll, nil
+	return wanted, policy, nil
 }
 
 func (a *API) pushEntity(s *storage.PushSubscription) *PushSubscription {

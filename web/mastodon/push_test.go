@@ -390,6 +390,9 @@ func TestASubscriptionIsOneOfItsToken(t *testing.T) {
 			second["alerts"].(map[string]any)["mention"] != false || second["id"] != first["id"] || second["endpoint"] != first["endpoint"] {
 			t.Errorf("it was changed to %d %s", w.Code, w.Body)
 		}
+		if w = d.ask(p.token, "PUT", path, strings.NewReader("data[alerts][poll]=true")); !strings.Contains(w.Body.String(), `"policy":"follower"`) || !strings.Contains(w.Body.String(), `"follow":false`) {
+			t.Errorf("without a policy it was changed to %d %s", w.Code, w.Body)
+		}
 		third := d.subscribe(p, "https://push.example/2", false, mentions, "true")
 		if third["id"] == first["id"] || third["id"].(float64) > 1<<31-1 || third["standard"] != false {
 			t.Errorf("the new one is %v", third)
@@ -721,16 +724,20 @@ func TestALongPushIsCut(t *testing.T) {
 	}
 }
 
-// TestAVapidKeyIsForEver: it is the same wherever it stands, and after a restart.
+// TestAVapidKeyIsForEver: copies of a node that start at once have one, and after a restart it is the same.
 func TestAVapidKeyIsForEver(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
 		var keys [4]string
-		var all sync.WaitGroup
+		var copies [4]*storage.DB
 		newDeskOn(t, db) // founds the node
 		storagetest.Exec(t, db, "DELETE FROM settings WHERE key = 'vapid_key'")
+		for i := range copies {
+			copies[i] = storagetest.Again(t, db)
+		}
+		var all sync.WaitGroup
 		for i := range keys {
 			all.Go(func() {
-				n, err := activitypub.New(t.Context(), activitypub.Config{Origin: "https://rye.example", DB: db})
+				n, err := activitypub.New(t.Context(), activitypub.Config{Origin: "https://rye.example", DB: copies[i]})
 				if err != nil {
 					t.Error(err)
 					return
