@@ -11,7 +11,7 @@ import { consent, png } from "./browser.mjs";
 const generator = megalodon.default ?? megalodon;
 const [origin, name, password, other] = process.argv.slice(2);
 const anonymous = generator("mastodon", origin);
-const app = await anonymous.registerApp("megalodon", { scopes: ["read", "write", "follow"] });
+const app = await anonymous.registerApp("megalodon", { scopes: ["read", "write", "follow", "push"] });
 const code = await consent(app.url, name, password);
 const token = await anonymous.fetchAccessToken(app.client_id, app.client_secret, code);
 const client = generator("mastodon", origin, token.accessToken ?? token.access_token);
