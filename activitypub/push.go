@@ -176,7 +176,7 @@ func (n *Node) push(ctx context.Context, c *storage.PushClaim, say PushWords) {
 		err = n.DB.ReleasePush(after, c.Push.ID)
 	case fe != nil && !fe.Temporary:
 		err = n.DB.EndPushSubscription(after, c.Subscription.ID)
-	case c.Attempts >= pushTries || next.Sub(c.Push.CreatedAt) > pushLife:
+	case c.Attempts >= pushTries:
 		err = n.DB.FinishPush(after, c.Push.ID)
 	default:
 		err = n.DB.PostponePush(after, c.Push.ID, next)

@@ -200,6 +200,30 @@ func TestCopiesPushTogether(t *testing.T) {
 	})
 }
 
+// TestNewsOutlivesASubscriptionThatEnds: what ends it is not committed yet when another copy of the node tells her something.
+func TestNewsOutlivesASubscriptionThatEnds(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		p := newPushed(t, db)
+		other := *p
+		other.db = storagetest.Again(t, db)
+		token := p.token()
+		p.subscribe(token, "one.example")
+		told := make(chan error, 1)
+		p.must(db.Transaction(t.Context(), func(tx *storage.DB) error {
+			if err := tx.DeletePushSubscription(t.Context(), token.ID); err != nil {
+				return err
+			}
+			go func() { told <- other.tell("mention", 1) }()
+			time.Sleep(300 * time.Millisecond) // until that waits
+			return nil
+		}))
+		p.must(<-told)
+		if rows := storagetest.Rows(t, db); len(rows["notifications"]) != 1 || len(rows["pushes"]) != 0 {
+			t.Errorf("there are %d notifications, %d pushes", len(rows["notifications"]), len(rows["pushes"]))
+		}
+	})
+}
+
 // check wants no error but that of a token that has ended.
 func (p *pushed) check(err error) {
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {

@@ -39,7 +39,8 @@ type pushService struct {
 	t       *testing.T
 	mu      sync.Mutex
 	got     []parcel
-	answers []answer // one after another, then 201
+	answers []answer      // one after another, then 201
+	stalled chan struct{} // unless nil: told of each request, which is then never answered
 }
 
 type parcel struct {
@@ -54,6 +55,11 @@ type answer struct {
 }
 
 func (p *pushService) RoundTrip(r *http.Request) (*http.Response, error) {
+	if p.stalled != nil {
+		p.stalled <- struct{}{}
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	body, err := io.ReadAll(r.Body)
@@ -681,6 +687,31 @@ func TestACrashLosesNoPush(t *testing.T) {
 			t.Errorf("%v, and %d are owed", err, d.owed())
 		}
 	})
+}
+
+// TestAStopGivesPushesBack: the loop ends while a push service is silent, and the next process asks it at once.
+func TestAStopGivesPushesBack(t *testing.T) {
+	d := newPushDesk(t, storagetest.New(t))
+	p := d.phone(d.by)
+	d.subscribe(p, "https://push.example/1", true, mentions, "true")
+	d.service.stalled = make(chan struct{}, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.web.PushLoop(ctx) }()
+	d.calls("one") // and the loop is woken
+	<-d.service.stalled
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	d.service.stalled = nil
+	claims, err := d.db.ClaimPushes(t.Context(), nil, 1, 0)
+	if err != nil || len(claims) != 1 || claims[0].Attempts != 1 {
+		t.Fatalf("left are %+v, %v", claims, err)
+	}
+	if got := p.read(d.brings(1)[0]); got["body"] != "@ana one" {
+		t.Errorf("it is told %v", got)
+	}
 }
 
 // TestPushesAreNotDialledIntoOurNetwork: a name that leads to this machine is not followed, and the subscription ends.
