@@ -157,7 +157,7 @@ func (p *pusher) count(host string, by int) {
 	}
 }
 
-// push tries one push and stores what became of it. The address of an app at its push service is a secret of both: no log names it.
+// push tries one push and stores what became of it. The address of an app at its push service is a secret of both: its host is all that is logged.
 func (n *Node) push(ctx context.Context, c *storage.PushClaim, say PushWords) {
 	err := n.pushSafely(ctx, c, say)
 	now, after := n.Now().UTC(), context.WithoutCancel(ctx)

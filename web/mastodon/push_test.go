@@ -498,6 +498,11 @@ func TestPushesKeepToWhatIsWanted(t *testing.T) {
 			d.brings(c.after)
 		})
 	}
+	// Who only asks to follow does not yet.
+	must(d.db.SaveFollow(ctx, &storage.Follow{IRI: "https://rye.example/asked", ActorID: d.bo.Actor.ID, TargetID: d.by.Actor.ID, State: storage.FollowPending}))
+	d.subscribe(p, at, true, mentions, "true", "data[policy]", "follower")
+	d.calls("may I?")
+	d.brings(0)
 	// An alert that is taken away between the notification and the push.
 	d.subscribe(p, at, true, mentions, "true")
 	d.calls("too late")
