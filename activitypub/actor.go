@@ -408,6 +408,9 @@ func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor
 		}
 	}
 	n.keys.forget(a.IRI)
+	if err := tx.DeletePushSubscriptionsTo(ctx, a.ID); err != nil {
+		return err
+	}
 	return tx.DeleteFollowsOf(ctx, a.ID)
 }
 

@@ -181,8 +181,8 @@ type promised struct {
 	Expires  int64         `json:"e"`
 }
 
-// Seal writes an Intent down for whoever it is for. It is sealed: nobody else can make one, or change it.
-func (n *Node) Seal(by By, i *Intent) string {
+// SealIntent writes an Intent down for whoever it is for. It is sealed: nobody else can make one, or change it.
+func (n *Node) SealIntent(by By, i *Intent) string {
 	p := promised{Actor: by.Actor.ID, To: i.Order.To.IRI, Currency: i.Order.Currency.Book.IRI, Amount: i.Order.Amount, Memo: i.Order.Memo, Fulfills: i.Order.Fulfills, Hold: i.Order.Hold,
 		Levy: i.Levy, Second: i.Second, Expires: i.Expires.Unix()}
 	if i.Order.Order != nil {

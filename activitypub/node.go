@@ -8,6 +8,9 @@ package activitypub
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdsa"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -56,14 +59,16 @@ type Node struct {
 
 	origin string // as originOf writes it
 
-	secret   []byte
-	keys     *keyring
-	gallery  *gallery
-	wake     chan struct{} // the delivery loop
-	wakeJobs chan struct{}
-	mux      *http.ServeMux
-	service  *storage.Actor // /actor, who signs what the node itself asks
-	keeper   *storage.Actor // /ledger, who keeps the books of this node; nothing of it changes but its keys
+	secret     []byte
+	vapid      *ecdsa.PrivateKey // by which push services know this node
+	keys       *keyring
+	gallery    *gallery
+	wake       chan struct{} // the delivery loop
+	wakeJobs   chan struct{}
+	wakePushes chan struct{}
+	mux        *http.ServeMux
+	service    *storage.Actor // /actor, who signs what the node itself asks
+	keeper     *storage.Actor // /ledger, who keeps the books of this node; nothing of it changes but its keys
 
 	mu     sync.Mutex
 	counts map[string]int64 // touched under mu
@@ -91,7 +96,7 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	n := &Node{Config: c, wake: make(chan struct{}, 1), wakeJobs: make(chan struct{}, 1), counts: map[string]int64{}, down: map[string]bool{}}
+	n := &Node{Config: c, wake: make(chan struct{}, 1), wakeJobs: make(chan struct{}, 1), wakePushes: make(chan struct{}, 1), counts: map[string]int64{}, down: map[string]bool{}}
 	if n.Host, err = normaliseHost(u.Host); err != nil {
 		return nil, fmt.Errorf("the origin %q: %w", c.Origin, err)
 	}
@@ -130,17 +135,31 @@ func New(ctx context.Context, c Config) (*Node, error) {
 }
 
 // findSecret gives the node its secret, at its first use a new one: without it nobody can compute the name of a picture, make this node fetch an
-// address, or write the link of an order.
+// address, write the link of an order, or read the token of an app that wants pushes. The key of its pushes likewise.
 func (n *Node) findSecret(ctx context.Context) error {
-	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
-		secret, err := tx.Setting(ctx, "secret")
-		if errors.Is(err, storage.ErrNotFound) {
-			secret = rand.Text()
-			err = tx.SetSetting(ctx, "secret", secret)
-		}
-		n.secret = []byte(secret)
+	secret, err := n.kept(ctx, "secret", func() (string, error) { return rand.Text(), nil })
+	if err != nil {
 		return err
-	})
+	}
+	n.secret = []byte(secret)
+	key, err := n.kept(ctx, "vapid_key", newVapidKey)
+	if err != nil {
+		return err
+	}
+	n.vapid, err = parseVapidKey(key)
+	return err
+}
+
+// kept is what the database keeps under a key; at its first use what first makes.
+func (n *Node) kept(ctx context.Context, key string, first func() (string, error)) (string, error) {
+	value, err := n.DB.Setting(ctx, key)
+	if !errors.Is(err, storage.ErrNotFound) {
+		return value, err
+	}
+	if value, err = first(); err != nil {
+		return "", err
+	}
+	return n.DB.KeepSetting(ctx, key, value)
 }
 
 // digest is keyed with the node's secret; what it is for keeps those of one use from counting for another.
@@ -148,6 +167,34 @@ func (n *Node) digest(use, text string) []byte {
 	mac := hmac.New(sha256.New, n.secret)
 	mac.Write([]byte(use + "\x00" + text))
 	return mac.Sum(nil)
+}
+
+// Seal hides a text in the database from whoever reads one row without the node's secret; Unseal reads it, for the same use alone.
+func (n *Node) Seal(use, text string) ([]byte, error) {
+	box, err := n.box()
+	if err != nil {
+		return nil, err
+	}
+	return box.Seal(nil, nil, []byte(text), []byte(use)), nil
+}
+
+// Unseal reads what Seal wrote for the same use.
+func (n *Node) Unseal(use string, sealed []byte) (string, error) {
+	box, err := n.box()
+	if err != nil {
+		return "", err
+	}
+	text, err := box.Open(nil, nil, sealed, []byte(use))
+	return string(text), err
+}
+
+// box is AES-256-GCM, which draws its nonces by itself.
+func (n *Node) box() (cipher.AEAD, error) {
+	block, err := aes.NewCipher(n.digest("seal", ""))
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // found makes the node's own actors once, and holds the origin that it was founded with.
@@ -212,7 +259,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 // Wake tells the background work that there is something new.
 func (n *Node) Wake() {
-	for _, c := range []chan struct{}{n.wake, n.wakeJobs} {
+	for _, c := range []chan struct{}{n.wake, n.wakeJobs, n.wakePushes} {
 		select {
 		case c <- struct{}{}:
 		default:

@@ -27,6 +27,18 @@ func (db *DB) SetSetting(ctx context.Context, key, value string) error {
 	})
 }
 
+// KeepSetting writes what the node knows of itself unless it knows that already, and returns what it knows: when several copies of it come at once, all are told the same.
+func (db *DB) KeepSetting(ctx context.Context, key, value string) (kept string, err error) {
+	err = db.Transaction(ctx, func(tx *DB) error {
+		if err := tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&setting{key, value}).Error; err != nil {
+			return translate(err)
+		}
+		kept, err = tx.Setting(ctx, key)
+		return err
+	})
+	return kept, err
+}
+
 // Schema is the SQLite schema as one text, for the golden file that people read.
 func (db *DB) Schema(ctx context.Context) (string, error) {
 	var lines []string

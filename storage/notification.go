@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 )
@@ -25,6 +26,9 @@ func (db *DB) Notify(ctx context.Context, n *Notification) error {
 		n.ID, n.CreatedAt = tx.NewID(), tx.Now().UTC()
 		fresh, err := tx.insert(ctx, n, "")
 		if err != nil || !fresh {
+			return err
+		}
+		if err := tx.owePushes(ctx, n); err != nil {
 			return err
 		}
 		return tx.changed(ctx, ChangeNews, 0, n.ActorID, n.ID)
@@ -76,6 +80,15 @@ func (db *DB) NotificationsOf(ctx context.Context, actor ID, kinds []string, fro
 func (db *DB) NotificationOf(ctx context.Context, actor, id ID) (*Notification, error) {
 	var n Notification
 	return &n, translate(db.q(ctx).Where("id = ? AND actor_id = ?", id, actor).Take(&n).Error)
+}
+
+// rounding is by how much an id may be off once it was a number of JavaScript's: 64 bits of floating point, written in the fewest digits that lead back to it. (16 until 2039.)
+const rounding = 32
+
+// NotificationNear finds the notification of an actor's whose id an app has rounded to this, or ErrNotFound.
+func (db *DB) NotificationNear(ctx context.Context, actor, id ID) (*Notification, error) {
+	var n Notification
+	return &n, db.take(ctx, &n, "actor_id = ? AND id BETWEEN ? AND ? ORDER BY abs(id - ?) LIMIT 1", actor, max(id, rounding)-rounding, min(id, math.MaxInt64-rounding)+rounding, id)
 }
 
 // ForgetNotifications deletes one notification of an actor's, or with 0 all.

@@ -87,7 +87,7 @@ func (db *DB) UseGrant(ctx context.Context, hash string, judge func(*Grant) erro
 		now := tx.Now().UTC()
 		if g.UsedAt != nil {
 			again = true
-			return translate(tx.q(ctx).Model(&Token{}).Where("grant_id = ? AND revoked_at IS NULL", g.ID).Update("revoked_at", now).Error)
+			return tx.endTokens(ctx, "grant_id = ?", g.ID)
 		}
 		if err := judge(&g); err != nil {
 			return err
@@ -118,10 +118,29 @@ func (db *DB) TokenByHash(ctx context.Context, hash string) (*Token, error) {
 	return &t, db.take(ctx, &t, "hash = ? AND revoked_at IS NULL", hash)
 }
 
+// endTokens ends the tokens in use that are where, and what they have subscribed to.
+func (db *DB) endTokens(ctx context.Context, where string, args ...any) error {
+	var ids []ID
+	err := db.q(ctx).Model(&Token{}).Clauses(clause.Locking{Strength: "UPDATE"}).Where("revoked_at IS NULL").Where(where, args...).Pluck("id", &ids).Error
+	if err != nil || len(ids) == 0 {
+		return translate(err)
+	}
+	if err := db.q(ctx).Where("token_id IN ?", padded(ids)).Delete(&PushSubscription{}).Error; err != nil {
+		return translate(err)
+	}
+	return translate(db.q(ctx).Model(&Token{}).Where("id IN ?", padded(ids)).Update("revoked_at", db.Now().UTC()).Error)
+}
+
+// TokenByID finds a token in use, or ErrNotFound.
+func (db *DB) TokenByID(ctx context.Context, id ID) (*Token, error) {
+	var t Token
+	return &t, db.take(ctx, &t, "id = ? AND revoked_at IS NULL", id)
+}
+
 // RevokeToken ends one token of an app; that of another app stays (RFC 7009 §2.1).
 func (db *DB) RevokeToken(ctx context.Context, hash string, app ID) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		return translate(tx.q(ctx).Model(&Token{}).Where("hash = ? AND app_id = ? AND revoked_at IS NULL", hash, app).Update("revoked_at", tx.Now().UTC()).Error)
+		return tx.endTokens(ctx, "hash = ? AND app_id = ?", hash, app)
 	})
 }
 
@@ -134,7 +153,7 @@ func (db *DB) RevokeTokens(ctx context.Context, user ID) error {
 		if err := tx.q(ctx).Where("user_id = ? AND used_at IS NULL", user).Delete(&Grant{}).Error; err != nil {
 			return translate(err)
 		}
-		return translate(tx.q(ctx).Model(&Token{}).Where("user_id = ? AND revoked_at IS NULL", user).Update("revoked_at", tx.Now().UTC()).Error)
+		return tx.endTokens(ctx, "user_id = ?", user)
 	})
 }
 
@@ -144,7 +163,7 @@ func (db *DB) RevokeTokensAs(ctx context.Context, user, actor ID) error {
 		if err := tx.q(ctx).Where("user_id = ? AND actor_id = ? AND used_at IS NULL", user, actor).Delete(&Grant{}).Error; err != nil {
 			return translate(err)
 		}
-		return translate(tx.q(ctx).Model(&Token{}).Where("user_id = ? AND actor_id = ? AND revoked_at IS NULL", user, actor).Update("revoked_at", tx.Now().UTC()).Error)
+		return tx.endTokens(ctx, "user_id = ? AND actor_id = ?", user, actor)
 	})
 }
 

@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"context"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -44,6 +46,19 @@ func listening(t *testing.T) (s *site, origin string, by activitypub.By) {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	origin = "http://localhost:" + port
 	s = newSiteAt(t, origin)
+	if s.node.Client, err = activitypub.NewClient(activitypub.ClientConfig{Origin: origin, Now: s.db.Now, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	pushed := make(chan error, 1)
+	go func() { pushed <- s.PushLoop(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-pushed; err != nil {
+			t.Error(err)
+		}
+		s.node.Client.Close()
+	})
 	srv := httptest.NewUnstartedServer(s.Handler())
 	srv.Listener.Close()
 	srv.Listener = l

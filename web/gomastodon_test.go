@@ -2,6 +2,9 @@ package web_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/url"
@@ -106,6 +109,23 @@ func TestGoMastodon(t *testing.T) {
 	}
 	if found, err := c.Search(ctx, shown.URL, true); err != nil || len(found.Statuses) != 1 || found.Statuses[0].ID != shown.ID {
 		t.Errorf("the address finds %+v, %v", found, err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	yes, no := mastodon.Sbool(true), mastodon.Sbool(false)
+	push, err := c.AddPushSubscription(ctx, origin+"/push", key.PublicKey, make([]byte, 16), mastodon.PushAlerts{Mention: &yes, Follow: &no})
+	must(err)
+	if push.Endpoint != origin+"/push" || push.ServerKey != s.node.VapidKey() || push.Alerts.Mention == nil || !*push.Alerts.Mention || *push.Alerts.Follow || *push.Alerts.Reblog {
+		t.Errorf("the push subscription is %+v", push)
+	}
+	changed, err := c.UpdatePushSubscription(ctx, &mastodon.PushAlerts{Follow: &yes})
+	must(err)
+	if got, err := c.GetPushSubscription(ctx); err != nil || got.ID != push.ID || !*got.Alerts.Follow || *got.Alerts.Mention || *changed.Alerts.Follow != yes {
+		t.Errorf("it was changed to %+v, %v", got, err)
+	}
+	must(c.RemovePushSubscription(ctx))
+	if _, err := c.GetPushSubscription(ctx); err == nil {
+		t.Error("the push subscription was removed, and is there")
 	}
 	list, err := c.CreateList(ctx, "Bakers")
 	must(err)

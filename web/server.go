@@ -84,7 +84,7 @@ func New(c Config) (*Server, error) {
 	if c.Signup == "" {
 		c.Signup = "invite"
 	}
-	auth := &oauth.Server{DB: c.DB, Origin: c.Origin, MaySpeak: c.Node.MaySpeak}
+	auth := &oauth.Server{DB: c.DB, Origin: c.Origin, VapidKey: c.Node.VapidKey(), MaySpeak: c.Node.MaySpeak}
 	p, err := pages.New(pages.Config{
 		Node: c.Node, DB: c.DB, Origin: c.Origin, Version: c.Version, Signup: c.Signup, SetupCode: c.SetupCode, OAuth: auth,
 	})
@@ -103,6 +103,12 @@ func (s *Server) Handler() http.Handler { return s.echo }
 
 // Stop ends what would last for ever: the streams of apps. Serve does it by itself.
 func (s *Server) Stop() { s.api.Stop() }
+
+// PushLoop tells apps of notifications until ctx ends.
+func (s *Server) PushLoop(ctx context.Context) error { return s.Node.PushLoop(ctx, s.api.PushWords) }
+
+// DoPushes tells apps of every notification that is due now.
+func (s *Server) DoPushes(ctx context.Context) error { return s.Node.DoPushes(ctx, s.api.PushWords) }
 
 // Run listens on Config.Listen and serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {

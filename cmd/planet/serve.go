@@ -138,6 +138,7 @@ func makeNode(ctx context.Context, cfg *Config, db *storage.DB, log *slog.Logger
 func (s *serving) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.node.Run(ctx) })
+	g.Go(func() error { return s.web.PushLoop(ctx) })
 	g.Go(func() error { return keepAlive(ctx, s.cfg.Data) })
 	g.Go(func() error { return s.db.Watch(ctx) })
 	g.Go(func() error { return s.web.Serve(ctx, s.listener) })

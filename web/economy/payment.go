@@ -161,7 +161,7 @@ func (a *API) intend(c *call) (any, error) {
 		return nil, err
 	}
 	u := o.Currency.Book
-	e := Intent{Intent: a.Node.Seal(c.by(), i), To: a.partyOf(o.To), Amount: *decimal(u, int64(i.Amount)), Levy: *decimal(u, int64(i.Levy)), Total: *decimal(u, int64(i.Amount+i.Levy)), Currency: u.IRI, Code: u.Code,
+	e := Intent{Intent: a.Node.SealIntent(c.by(), i), To: a.partyOf(o.To), Amount: *decimal(u, int64(i.Amount)), Levy: *decimal(u, int64(i.Levy)), Total: *decimal(u, int64(i.Amount+i.Levy)), Currency: u.IRI, Code: u.Code,
 		Memo: o.Memo, Second: i.Second, Warnings: append([]string{}, i.Warnings...), Expires: stamp(i.Expires)}
 	if i.Balance != nil {
 		e.Balance = decimal(u, *i.Balance)

@@ -206,7 +206,10 @@ var routes = []route{
 	{"POST", "/api/v1/notifications/:id/dismiss", "write:notifications", (*API).dismissNotification},
 	{"GET", "/api/v1/markers", "read:statuses", (*API).markers},
 	{"POST", "/api/v1/markers", "write:statuses", (*API).setMarkers},
-	{"GET", "/api/v1/push/subscription", "push", (*API).noSubscription},
+	{"POST", "/api/v1/push/subscription", "push", (*API).subscribePush},
+	{"GET", "/api/v1/push/subscription", "push", (*API).showPush},
+	{"PUT", "/api/v1/push/subscription", "push", (*API).updatePush},
+	{"DELETE", "/api/v1/push/subscription", "push", (*API).unsubscribePush},
 	{"POST", "/api/v1/reports", "write:reports", (*API).report},
 	{"GET", "/api/v2/search", open, (*API).search},
 

@@ -179,6 +179,16 @@ type Marks struct {
 	Filtered   []FilterResult `json:"filtered"`
 }
 
+// PushSubscription is where an app is told of notifications.
+type PushSubscription struct {
+	ID        int64           `json:"id"` // a number, alone among the ids
+	Endpoint  string          `json:"endpoint"`
+	Standard  bool            `json:"standard"`
+	ServerKey string          `json:"server_key"`
+	Alerts    map[string]bool `json:"alerts"` // every kind, wanted or not
+	Policy    string          `json:"policy"`
+}
+
 // Application is the app by which a post was written.
 type Application struct {
 	Name    string  `json:"name"`

@@ -56,10 +56,12 @@ var shapes = map[string]shape{
 	"featured":     {"id": "id", "name": "text", "url": "address", "statuses_count": "text", "last_status_at": "any?"},
 	"instance":     {"domain": "text", "title": "text", "version": "text", "source_url": "text", "description": "text", "usage": "any", "thumbnail": "thumbnail", "languages": "[]text", "configuration": "configuration", "registrations": "registrations", "contact": "contact", "rules": "[]any", "api_versions": "any"},
 	"thumbnail":    {"url": "address"}, "registrations": {"enabled": "bool", "approval_required": "bool"}, "contact": {"email": "text", "account": "account?"},
-	"configuration": {"urls": "urls", "statuses": "any", "polls": "any", "media_attachments": "any", "accounts": "any", "translation": "any", "vapid": "any"},
-	"urls":          {"streaming": "text"},
-	"oldinstance":   {"uri": "text", "title": "text", "version": "text", "urls": "any", "stats": "any", "configuration": "configuration", "contact_account": "account?", "rules": "[]any", "max_toot_chars": "number"},
-	"count":         {"count": "number"},
+	"configuration":    {"urls": "urls", "statuses": "any", "polls": "any", "media_attachments": "any", "accounts": "any", "translation": "any", "vapid": "any"},
+	"urls":             {"streaming": "text"},
+	"oldinstance":      {"uri": "text", "title": "text", "version": "text", "urls": "any", "stats": "any", "configuration": "configuration", "contact_account": "account?", "rules": "[]any", "max_toot_chars": "number"},
+	"count":            {"count": "number"},
+	"pushsubscription": {"id": "number", "endpoint": "address", "standard": "bool", "server_key": "text", "alerts": "alerts", "policy": "text"},
+	"alerts":           {"mention": "bool", "status": "bool", "reblog": "bool", "follow": "bool", "follow_request": "bool", "favourite": "bool", "poll": "bool", "update": "bool", "quote": "bool", "admin.sign_up": "bool", "admin.report": "bool"},
 }
 
 var (

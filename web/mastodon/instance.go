@@ -13,7 +13,7 @@ import (
 func (a *API) configuration() map[string]any {
 	return map[string]any{
 		"urls":     map[string]any{"streaming": a.streaming(), "status": nil, "about": a.Origin + "/about", "privacy_policy": a.Origin + "/about"},
-		"vapid":    map[string]any{"public_key": ""},
+		"vapid":    map[string]any{"public_key": a.Node.VapidKey()},
 		"accounts": map[string]any{"max_featured_tags": 10, "max_pinned_statuses": 5, "max_profile_fields": 20},
 		"statuses": map[string]any{"max_characters": activitypub.MaxPostRunes, "max_media_attachments": activitypub.MaxMedia, "characters_reserved_per_url": 23,
 			"supported_mime_types": []string{"text/plain"}},
@@ -118,5 +118,3 @@ func (a *API) preferences(c *call) error {
 	return c.ok(map[string]any{"posting:default:visibility": "public", "posting:default:sensitive": false, "posting:default:language": nil, "reading:expand:media": "default",
 		"reading:expand:spoilers": false, "reading:autoplay:gifs": false})
 }
-
-func (a *API) noSubscription(c *call) error { return storage.ErrNotFound }

@@ -127,6 +127,13 @@ func (a *API) one(c *call) (*storage.Notification, error) {
 
 func (a *API) showNotification(c *call) error {
 	n, err := a.one(c)
+	if isNotFound(err) { // a push carries the id as a number, and apps in JavaScript round it
+		id, bad := c.id()
+		if bad != nil {
+			return err
+		}
+		n, err = a.DB.NotificationNear(c.ctx, c.who.Actor.ID, id)
+	}
 	if err != nil {
 		return err
 	}

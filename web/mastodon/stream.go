@@ -371,7 +371,7 @@ func (a *API) listening(c *call) (who *caller, protocol string, err error) {
 
 // holds reports whether the token of a stream still does.
 func (a *API) holds(ctx context.Context, l *listener) bool {
-	_, err := a.OAuth.CallerOfToken(ctx, l.who.Token)
+	_, err := a.OAuth.CallerByID(ctx, l.who.Token.ID)
 	var refused *oauth.Error
 	return !errors.As(err, &refused)
 }

@@ -52,6 +52,8 @@ func refuse(status int, code, description string) *Error { return &Error{status,
 type Server struct {
 	DB     *storage.DB
 	Origin string
+	// VapidKey is the key by which push services know the node, in base64url.
+	VapidKey string
 	// MaySpeak reports whether a user may act as an actor now.
 	MaySpeak func(ctx context.Context, user *storage.User, actor *storage.Actor) (bool, error)
 }
@@ -107,15 +109,15 @@ type appEntity struct {
 	Scopes       []string `json:"scopes"`
 	RedirectURIs []string `json:"redirect_uris"`
 	RedirectURI  string   `json:"redirect_uri"`
-	VapidKey     string   `json:"vapid_key"` // "": there is no Web Push
+	VapidKey     string   `json:"vapid_key"`
 	ClientID     string   `json:"client_id,omitempty"`
 	ClientSecret string   `json:"client_secret,omitempty"`
 	Expires      *int     `json:"client_secret_expires_at,omitempty"`
 }
 
-func appToWire(a *storage.App) appEntity {
+func (s *Server) appToWire(a *storage.App) appEntity {
 	scopes, _ := ParseScopes(a.Scopes)
-	e := appEntity{ID: a.ID.String(), Name: a.Name, Scopes: scopes, RedirectURIs: a.RedirectURIs, RedirectURI: strings.Join(a.RedirectURIs, "\n")}
+	e := appEntity{VapidKey: s.VapidKey, ID: a.ID.String(), Name: a.Name, Scopes: scopes, RedirectURIs: a.RedirectURIs, RedirectURI: strings.Join(a.RedirectURIs, "\n")}
 	if a.Website != "" {
 		e.Website = &a.Website
 	}
@@ -163,7 +165,7 @@ func (s *Server) createApp(c echo.Context) error {
 	if err := s.DB.SaveApp(c.Request().Context(), a); err != nil {
 		return err
 	}
-	e, never := appToWire(a), 0
+	e, never := s.appToWire(a), 0
 	e.ClientID, e.ClientSecret, e.Expires = a.ClientID, secret, &never
 	return noStore(c, e)
 }
@@ -176,7 +178,7 @@ func (s *Server) verifyApp(c echo.Context) error {
 	if who.App == nil {
 		return refuse(http.StatusUnauthorized, "The access token is invalid", "")
 	}
-	return noStore(c, appToWire(who.App))
+	return noStore(c, s.appToWire(who.App))
 }
 
 func noStore(c echo.Context, v any) error {
@@ -421,11 +423,20 @@ var errToken = refuse(http.StatusUnauthorized, "The access token is invalid", ""
 
 // Caller finds who sent a request, by its Authorization header. It is asked of the database each time: what has ended has ended everywhere.
 func (s *Server) Caller(r *http.Request) (*Caller, error) {
-	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(kind, "Bearer") || token == "" {
+	token := Bearer(r)
+	if token == "" {
 		return nil, errToken
 	}
-	return s.CallerOf(r.Context(), strings.TrimSpace(token))
+	return s.CallerOf(r.Context(), token)
+}
+
+// Bearer is the token in the Authorization header of a request; "" when there is none.
+func Bearer(r *http.Request) string {
+	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(kind, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
 }
 
 // CallerOf finds who speaks by a token.
@@ -440,9 +451,9 @@ func (s *Server) CallerOf(ctx context.Context, token string) (*Caller, error) {
 	return s.callerOf(ctx, t)
 }
 
-// CallerOfToken is CallerOf for whom the token was read before: it is read again.
-func (s *Server) CallerOfToken(ctx context.Context, t *storage.Token) (*Caller, error) {
-	now, err := s.DB.TokenByHash(ctx, t.Hash)
+// CallerByID is CallerOf for whom the token was read before: it is read again.
+func (s *Server) CallerByID(ctx context.Context, token storage.ID) (*Caller, error) {
+	now, err := s.DB.TokenByID(ctx, token)
 	if err != nil {
 		return nil, hide(err)
 	}

@@ -1,6 +1,9 @@
 // masto.js against a node, which is what Elk and Phanpy are made of. Arguments: origin, name, password, the handle of somebody to follow. Prints OK at the end.
 import assert from "node:assert/strict";
 import { createOAuthAPIClient, createRestAPIClient, createStreamingAPIClient } from "masto";
+import { createECDH, randomBytes } from "node:crypto";
+import { createServer } from "node:http";
+import ece from "http_ece";
 import { consent, png } from "./browser.mjs";
 
 const [origin, name, password, other] = process.argv.slice(2);
@@ -79,6 +82,54 @@ await masto.v1.tags.$select("rye").unfollow();
 assert.equal((await masto.v1.accounts.updateCredentials({ displayName: "Masto", fieldsAttributes: [{ name: "Shop", value: "https://shop.example/" }] })).fields[0].name, "Shop");
 assert.deepEqual(await masto.v1.notifications.list(), []);
 await assert.rejects(masto.v1.push.subscription.fetch(), (e) => e.statusCode === 404);
+
+// Web Push, opened by the library of those who wrote the RFC: she is mentioned by the co-op, for which she signs in a second time.
+const pushes = [];
+let arrived = () => {};
+const service = createServer((request, answer) => {
+  const parts = [];
+  request.on("data", (part) => parts.push(part));
+  request.on("end", () => {
+    pushes.push({ headers: request.headers, body: Buffer.concat(parts) });
+    answer.writeHead(201).end();
+    arrived();
+  });
+});
+await new Promise((done) => service.listen(0, "127.0.0.1", done));
+const key = createECDH("prime256v1");
+key.generateKeys();
+const auth = randomBytes(16);
+const endpoint = `http://localhost:${service.address().port}/push/1`;
+const keys = { p256dh: key.getPublicKey("base64url"), auth: auth.toString("base64url") };
+const voiceCode = await consent(`${origin}/oauth/authorize?${query}`, name, password, 1);
+const voice = await oauth.token.create({ clientId: app.clientId, clientSecret: app.clientSecret, redirectUri: back, code: voiceCode, grantType: "authorization_code", scope: scopes });
+const bakery = createRestAPIClient({ url: origin, accessToken: voice.accessToken });
+assert.equal(app.vapidKey, node.configuration.vapid.publicKey);
+for (const standard of [false, true]) {
+  const made = await masto.v1.push.subscription.create({ subscription: { endpoint, keys, standard }, data: { alerts: { mention: true, follow: false } }, policy: "all" });
+  assert.ok(Number.isInteger(made.id) && made.id < 2 ** 31 && made.endpoint === endpoint && made.serverKey === app.vapidKey, JSON.stringify(made));
+  assert.ok(made.alerts.mention === true && made.alerts.follow === false && made.alerts.poll === false && made.policy === "all");
+  assert.deepEqual(await masto.v1.push.subscription.fetch(), made);
+  const came = new Promise((done, fail) => {
+    arrived = done;
+    setTimeout(() => fail(new Error("no push came")), 15000).unref();
+  });
+  const call = await bakery.v1.statuses.create({ status: `@${name} bread is ready ${standard}` });
+  await came;
+  const { headers, body } = pushes.pop();
+  const field = (header, field) => new RegExp(`${field}=([\\w-]+)`).exec(headers[header])[1];
+  const how = standard ? { version: "aes128gcm" } : { version: "aesgcm", salt: field("encryption", "salt"), dh: field("crypto-key", "dh") };
+  assert.ok(headers.authorization.startsWith(standard ? "vapid t=" : "WebPush "), headers.authorization);
+  const said = JSON.parse(ece.decrypt(body, { ...how, privateKey: key, authSecret: auth }));
+  assert.equal(said.access_token, accessToken);
+  assert.ok(said.notification_type === "mention" && said.body === `@${name} bread is ready ${standard}` && said.icon.startsWith(origin), JSON.stringify(said));
+  const news = await masto.v1.notifications.$select(said.notification_id).fetch(); // as Elk and Phanpy do: JavaScript has rounded the number
+  assert.equal(news.status.id, call.id);
+}
+assert.ok((await masto.v1.push.subscription.update({ data: { alerts: { poll: true } } })).alerts.poll);
+await masto.v1.push.subscription.remove();
+await assert.rejects(masto.v1.push.subscription.fetch(), (e) => e.statusCode === 404);
+service.close();
 
 await masto.v1.statuses.$select(reply.id).remove();
 await Promise.race([listening, new Promise((_, fail) => setTimeout(() => fail(new Error("no delete came")), 10000))]);

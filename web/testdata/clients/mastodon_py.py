@@ -3,14 +3,17 @@
 Arguments: the node's origin, a person's name, her password, the handle of somebody to follow. Prints OK at the end.
 """
 import os
+import queue
 import re
 import struct
 import sys
 import threading
 import time
 import zlib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import requests
+import mastodon.compat
 from mastodon import Mastodon, StreamListener, MastodonAPIError, MastodonNotFoundError, MastodonUnauthorizedError
 
 origin, name, password, other = sys.argv[1:5]
@@ -193,6 +196,48 @@ m.status_update(live, "Now, edited #live")
 listener.wait("edit", live.id)
 m.status_delete(live)
 listener.wait("delete", live.id)
+
+# Web Push: the co-op, for which she signs in as well, mentions her.
+class Service(BaseHTTPRequestHandler):
+    pushes = queue.Queue()
+
+    def do_POST(self):
+        Service.pushes.put((self.headers, self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(201)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+service = HTTPServer(("127.0.0.1", 0), Service)
+threading.Thread(target=service.serve_forever, daemon=True).start()
+endpoint = "http://localhost:%d/push/1" % service.server_port
+try:
+    m.push_subscription()
+    raise AssertionError("there is a subscription that nobody made")
+except MastodonNotFoundError:
+    pass
+private, public = m.push_subscription_generate_keys()
+made = m.push_subscription_set(endpoint, public, mention_events=True, follow_events=False)
+assert isinstance(made.id, int) and made.endpoint == endpoint and made.server_key == m.app_verify_credentials().vapid_key, made
+assert made.alerts.mention and not made.alerts.follow and not made.alerts.poll and m.push_subscription() == made, made
+page = browser.get(m.auth_request_url(redirect_uris=OOB, scopes=SCOPES))
+ticket = re.search(r'name="ticket" value="([^"]+)"', page.text).group(1)
+voices = re.findall(r'name="as" id="as-(\d+)"', page.text)
+page = browser.post(page.url, data={"do": "allow", "ticket": ticket, "as": voices[1]}, headers={"Origin": origin})
+bakery = Mastodon(client_id=client_id, client_secret=client_secret, api_base_url=origin)
+bakery.log_in(code=re.search(r'id="code">([^<]+)<', page.text).group(1), redirect_uri=OOB, scopes=SCOPES)
+called = bakery.status_post("@" + name + " bread is ready")
+headers, body = Service.pushes.get(timeout=15)
+assert headers["Content-Encoding"] == "aesgcm" and headers["Authorization"].startswith("WebPush ") and headers["TTL"] == "172800", headers
+if mastodon.compat.IMPL_HAS_ECE:  # Debian has no python3-http-ece; masto.mjs opens pushes of both kinds
+    said = m.push_subscription_decrypt_push(body, private, headers["Encryption"], headers["Crypto-Key"])
+    assert said.notification_type == "mention" and said.body == "@" + name + " bread is ready" and said.access_token == m.access_token, said
+news = m.notifications()[0]
+assert news.type == "mention" and news.status.id == called.id, news
+assert m.push_subscription_update(poll_events=True).alerts.poll
+m.push_subscription_delete()
 
 m.revoke_access_token()
 try:

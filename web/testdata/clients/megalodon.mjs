@@ -1,4 +1,5 @@
 // megalodon against a node, which is what Whalebird and others are made of. Arguments: origin, name, password, the handle of somebody to follow. Prints OK at the end.
+import { createECDH, randomBytes } from "node:crypto";
 import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -10,7 +11,7 @@ import { consent, png } from "./browser.mjs";
 const generator = megalodon.default ?? megalodon;
 const [origin, name, password, other] = process.argv.slice(2);
 const anonymous = generator("mastodon", origin);
-const app = await anonymous.registerApp("megalodon", { scopes: ["read", "write", "follow"] });
+const app = await anonymous.registerApp("megalodon", { scopes: ["read", "write", "follow", "push"] });
 const code = await consent(app.url, name, password);
 const token = await anonymous.fetchAccessToken(app.client_id, app.client_secret, code);
 const client = generator("mastodon", origin, token.accessToken ?? token.access_token);
@@ -51,6 +52,13 @@ assert.ok((await client.followAccount(found.id)).data.following);
 assert.deepEqual((await client.getLists()).data, []);
 assert.deepEqual((await client.getFilters()).data, []);
 assert.deepEqual((await client.getNotifications()).data, []);
+const keys = { p256dh: createECDH("prime256v1").generateKeys("base64url"), auth: randomBytes(16).toString("base64url") };
+const push = (await client.subscribePushNotification({ endpoint: origin + "/push", keys }, { alerts: { mention: true } })).data;
+assert.ok(push.endpoint === origin + "/push" && push.server_key && push.alerts.mention === true && push.alerts.follow === false, JSON.stringify(push));
+assert.ok((await client.updatePushSubscription({ alerts: { poll: true } })).data.alerts.poll);
+assert.equal(Number((await client.getPushSubscription()).data.id), Number(push.id));
+await client.deletePushSubscription();
+await assert.rejects(client.getPushSubscription());
 await client.deleteStatus(shown.id);
 for (let i = 0; i < 50 && !seen.includes(asked.id); i++) await new Promise((done) => setTimeout(done, 100));
 assert.ok(seen.includes(post.id) && seen.includes(asked.id), seen.join());
