@@ -103,6 +103,18 @@ func (db *DB) ActorsByID(ctx context.Context, ids []ID) ([]Actor, error) {
 	return as, translate(db.q(ctx).Where("id IN ?", ids).Find(&as).Error)
 }
 
+// unseen are the columns of an actor that nobody is shown: half of them, and the document as it came.
+var unseen = []string{"raw", "source", "inbox", "shared_inbox", "outbox", "followers", "following", "featured", "liked", "latitude", "longitude", "principles", "also_known_as", "moved_to", "moved_at"}
+
+// Faces is ActorsByID for lists that people read: without what they are not shown (unseen).
+func (db *DB) Faces(ctx context.Context, ids []ID) ([]Actor, error) {
+	var as []Actor
+	if len(ids) == 0 {
+		return as, nil
+	}
+	return as, translate(db.q(ctx).Omit(unseen...).Where("id IN ?", padded(ids)).Find(&as).Error)
+}
+
 // LocalActor finds an actor of this node by name, in any case, or ErrNotFound. Deleted actors are found too.
 func (db *DB) LocalActor(ctx context.Context, username string) (*Actor, error) {
 	var a Actor

@@ -20,7 +20,7 @@ func (db *DB) HomeTimeline(ctx context.Context, actor ID, p Page) ([]Post, error
 		actor, actor, actor, actor, actor, actor)
 	q = db.audible(q, actor)
 	var ps []Post
-	return ps, translate(p.of(q).Find(&ps).Error)
+	return ps, translate(p.of(q).Omit("raw", "source").Find(&ps).Error) // a reader has no use for them, and they are most of a row
 }
 
 // LocalTimeline lists the public posts of this node that answer nobody, newest first.

@@ -519,7 +519,7 @@ func (a *API) gather(ctx context.Context, reader *storage.Actor, posts []*storag
 			parents = append(parents, *p.InReplyToID)
 		}
 	}
-	rows, err := a.DB.ActorsByID(ctx, actors)
+	rows, err := a.DB.Faces(ctx, actors)
 	if err != nil {
 		return nil, err
 	}
