@@ -111,6 +111,12 @@ func TestMasto(t *testing.T) {
 	run(t, s, with, "testdata/clients/masto.mjs", origin, "by_bakery", "a long enough password", "bakery@"+strings.TrimPrefix(origin, "http://"))
 }
 
+func TestTheDocumentOfTheAPIIsOpenAPI(t *testing.T) {
+	with := javascript(t)
+	s, origin, _ := listening(t)
+	run(t, s, with, "testdata/clients/openapi.mjs", origin)
+}
+
 func TestMegalodon(t *testing.T) {
 	with := javascript(t)
 	s, origin, _ := listening(t)

@@ -25,7 +25,7 @@ assert.equal(node.configuration.statuses.maxCharacters, 5000);
 assert.ok(node.thumbnail.url && node.registrations.enabled === false && node.contact);
 const me = await masto.v1.accounts.verifyCredentials();
 assert.equal(me.acct, name);
-assert.deepEqual(me.roles, []);
+assert.deepEqual(me.roles.map((r) => r.name), ["admin of bakery"]);
 assert.deepEqual(await masto.v1.markers.fetch({ timeline: ["notifications"] }).then((m) => m.notifications.lastReadId), "0");
 
 // Live, by a WebSocket whose protocol is the token.
