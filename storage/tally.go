@@ -17,61 +17,58 @@ type Mark struct {
 // Tallies counts for several posts at once.
 func (db *DB) Tallies(ctx context.Context, posts []ID) (map[ID]Tally, error) {
 	out, ids := make(map[ID]Tally, len(posts)), some(posts)
-	count := func(set func(t *Tally, n int64)) func(*sql.Rows) error {
-		return func(rows *sql.Rows) error {
-			var id ID
-			var n int64
-			if err := rows.Scan(&id, &n); err != nil {
-				return err
-			}
-			t := out[id]
-			set(&t, n)
-			out[id] = t
-			return nil
+	rows, err := db.q(ctx).Raw(`SELECT 'likes', post_id, COUNT(*) FROM likes WHERE post_id IN ? GROUP BY post_id
+		UNION ALL SELECT 'boosts', boost_of_id, COUNT(*) FROM posts WHERE boost_of_id IN ? AND deleted_at IS NULL GROUP BY boost_of_id
+		UNION ALL SELECT 'replies', p.id, COUNT(*) FROM posts p JOIN posts r ON r.in_reply_to = p.iri AND r.in_reply_to <> '' AND r.deleted_at IS NULL
+			WHERE p.id IN ? AND r.visibility IN ('public', 'unlisted') GROUP BY p.id`, ids, ids, ids).Rows()
+	return out, scanned(rows, err, func(rows *sql.Rows) error {
+		var of string
+		var id ID
+		var n int64
+		if err := rows.Scan(&of, &id, &n); err != nil {
+			return err
 		}
-	}
-	rows, err := db.q(ctx).Raw("SELECT post_id, COUNT(*) FROM likes WHERE post_id IN ? GROUP BY post_id", ids).Rows()
-	if err := scanned(rows, err, count(func(t *Tally, n int64) { t.Likes = n })); err != nil {
-		return nil, err
-	}
-	rows, err = db.q(ctx).Raw("SELECT boost_of_id, COUNT(*) FROM posts WHERE boost_of_id IN ? AND deleted_at IS NULL GROUP BY boost_of_id", ids).Rows()
-	if err := scanned(rows, err, count(func(t *Tally, n int64) { t.Boosts = n })); err != nil {
-		return nil, err
-	}
-	rows, err = db.q(ctx).Raw(`SELECT p.id, COUNT(*) FROM posts p JOIN posts r ON r.in_reply_to = p.iri AND r.in_reply_to <> '' AND r.deleted_at IS NULL
-		WHERE p.id IN ? AND r.visibility IN ('public', 'unlisted') GROUP BY p.id`, ids).Rows()
-	return out, scanned(rows, err, count(func(t *Tally, n int64) { t.Replies = n }))
+		t := out[id]
+		switch of {
+		case "likes":
+			t.Likes = n
+		case "boosts":
+			t.Boosts = n
+		case "replies":
+			t.Replies = n
+		}
+		out[id] = t
+		return nil
+	})
 }
 
 // Marks finds what a reader has done with several posts.
 func (db *DB) Marks(ctx context.Context, reader ID, posts []ID) (map[ID]Mark, error) {
 	out, ids := make(map[ID]Mark, len(posts)), some(posts)
-	mark := func(set func(m *Mark, id ID)) func(*sql.Rows) error {
-		return func(rows *sql.Rows) error {
-			var post, id ID
-			if err := rows.Scan(&post, &id); err != nil {
-				return err
-			}
-			m := out[post]
-			set(&m, id)
-			out[post] = m
-			return nil
+	rows, err := db.q(ctx).Raw(`SELECT 'liked', post_id, id FROM likes WHERE actor_id = ? AND post_id IN ?
+		UNION ALL SELECT 'bookmarked', post_id, id FROM bookmarks WHERE actor_id = ? AND post_id IN ?
+		UNION ALL SELECT 'pinned', post_id, id FROM pins WHERE actor_id = ? AND post_id IN ?
+		UNION ALL SELECT 'boosted', boost_of_id, id FROM posts WHERE actor_id = ? AND boost_of_id IN ? AND deleted_at IS NULL`, reader, ids, reader, ids, reader, ids, reader, ids).Rows()
+	return out, scanned(rows, err, func(rows *sql.Rows) error {
+		var what string
+		var post, id ID
+		if err := rows.Scan(&what, &post, &id); err != nil {
+			return err
 		}
-	}
-	rows, err := db.q(ctx).Raw("SELECT post_id, id FROM likes WHERE actor_id = ? AND post_id IN ?", reader, ids).Rows()
-	if err := scanned(rows, err, mark(func(m *Mark, _ ID) { m.Liked = true })); err != nil {
-		return nil, err
-	}
-	rows, err = db.q(ctx).Raw("SELECT post_id, id FROM bookmarks WHERE actor_id = ? AND post_id IN ?", reader, ids).Rows()
-	if err := scanned(rows, err, mark(func(m *Mark, _ ID) { m.Bookmarked = true })); err != nil {
-		return nil, err
-	}
-	rows, err = db.q(ctx).Raw("SELECT post_id, id FROM pins WHERE actor_id = ? AND post_id IN ?", reader, ids).Rows()
-	if err := scanned(rows, err, mark(func(m *Mark, _ ID) { m.Pinned = true })); err != nil {
-		return nil, err
-	}
-	rows, err = db.q(ctx).Raw("SELECT boost_of_id, id FROM posts WHERE actor_id = ? AND boost_of_id IN ? AND deleted_at IS NULL", reader, ids).Rows()
-	return out, scanned(rows, err, mark(func(m *Mark, id ID) { m.Boost = id }))
+		m := out[post]
+		switch what {
+		case "liked":
+			m.Liked = true
+		case "bookmarked":
+			m.Bookmarked = true
+		case "pinned":
+			m.Pinned = true
+		case "boosted":
+			m.Boost = id
+		}
+		out[post] = m
+		return nil
+	})
 }
 
 // AccountTally is an account in numbers, as far as this node knows.

@@ -3,21 +3,32 @@ package mastodon_test
 import (
 	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"planet/activitypub"
 	"planet/storage"
+	"planet/storage/storagetest"
 )
 
 // BenchmarkHome has eight readers read home timelines of 20 posts at once, from anywhere in 50,000 posts of 1,000 accounts whom each follows. Beside it: the same number of
 // requests for /healthz, and the rows of the timeline alone.
-func BenchmarkHome(b *testing.B) {
+func BenchmarkHome(b *testing.B) { onEach(b, home) }
+
+// onEach runs a benchmark on SQLite, and on PostgreSQL where there is a server (PLANET_TEST_POSTGRES).
+func onEach(b *testing.B, run func(b *testing.B, db *storage.DB)) {
+	b.Run("sqlite", func(b *testing.B) { run(b, storagetest.New(b)) })
+	b.Run("postgres", func(b *testing.B) { run(b, storagetest.Postgres(b)) })
+}
+
+func home(b *testing.B, db *storage.DB) {
 	const accounts, each, readers, requests = 1000, 50, 8, 300
-	d := newDesk(b)
+	d := newDeskOn(b, db)
 	ctx := b.Context()
 	var follow []storage.ID
 	for start := 0; start < accounts; start += 100 {
@@ -96,16 +107,16 @@ func BenchmarkHome(b *testing.B) {
 		return all[len(all)/2], all[len(all)*99/100]
 	}
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	home := func(r, i int) {
+	anywhere := func(r, i int) {
 		at := ids[len(ids)-1-(i*977+r*131)%(len(ids)-100)]
 		w := d.ask(tokens[r], "GET", "/api/v1/timelines/home?max_id="+at.String(), nil)
 		if w.Code != 200 || w.Body.Len() < 1000 {
 			b.Errorf("%d %s", w.Code, w.Body)
 		}
 	}
-	home(0, 0)
+	anywhere(0, 0)
 	b.ResetTimer()
-	p50, p99 := measure(home)
+	p50, p99 := measure(anywhere)
 	n50, n99 := measure(func(r, _ int) {
 		if w := d.ask(tokens[r], "GET", "/api/v1/timelines/home", nil); w.Code != 200 {
 			b.Errorf("%d %s", w.Code, w.Body)
@@ -134,5 +145,70 @@ func BenchmarkHome(b *testing.B) {
 	b.ReportMetric(ms(r99), "rows-alone-p99-ms")
 	b.ReportMetric(ms(h50), "healthz-p50-ms")
 	b.ReportMetric(float64(runtime.NumCPU()), "processors")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkPosting has somebody with 1,000 followers on this node post by an app, and each time the last of them find it at home. Beside it: somebody whom nobody follows, in turn, and a
+// row of its own that is stored durably.
+func BenchmarkPosting(b *testing.B) { onEach(b, posting) }
+
+func posting(b *testing.B, db *storage.DB) {
+	const followers, posts = 1000, 200
+	d := newDeskOn(b, db)
+	ctx := b.Context()
+	known, unknown, last := d.person("known"), d.person("unknown"), d.person("last")
+	err := d.db.Transaction(ctx, func(tx *storage.DB) error {
+		for i := range followers {
+			who := last.Actor.ID
+			if i > 0 {
+				name := fmt.Sprintf("a%04d", i)
+				iri := storage.IRI("https://rye.example/users/" + name)
+				a := &storage.Actor{IRI: iri, Type: storage.Person, Username: name, Name: name, Inbox: iri + "/inbox", PublishedAt: tx.Now(), FetchedAt: tx.Now()}
+				if err := tx.SaveActor(ctx, a); err != nil {
+					return err
+				}
+				who = a.ID
+			}
+			f := &storage.Follow{IRI: storage.IRI(fmt.Sprintf("https://rye.example/f/%d", i)), ActorID: who, TargetID: known.Actor.ID, State: storage.FollowAccepted}
+			if err := tx.SaveFollow(ctx, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	reader := d.token(last, "read")
+	say := func(token, text string) time.Duration {
+		start := time.Now()
+		if w := d.ask(token, "POST", "/api/v1/statuses", strings.NewReader(url.Values{"status": {text}}.Encode())); w.Code != 200 {
+			b.Fatalf("%d %s", w.Code, w.Body)
+		}
+		return time.Since(start)
+	}
+	var many, none, found, row []time.Duration
+	b.ResetTimer()
+	for i := range posts {
+		text := fmt.Sprintf("number %03d", i)
+		many = append(many, say(d.token(known, "write"), text))
+		start := time.Now()
+		if w := d.ask(reader, "GET", "/api/v1/timelines/home?limit=1", nil); !strings.Contains(w.Body.String(), text) {
+			b.Fatalf("%s is not at home: %s", text, w.Body)
+		}
+		found = append(found, time.Since(start))
+		none = append(none, say(d.token(unknown, "write"), text))
+		start = time.Now()
+		if err := d.db.SetSetting(ctx, "bench", text); err != nil {
+			b.Fatal(err)
+		}
+		row = append(row, time.Since(start))
+	}
+	b.StopTimer()
+	for name, all := range map[string][]time.Duration{"1000-followers": many, "no-followers": none, "seen-by-the-last": found, "one-row": row} {
+		slices.Sort(all)
+		b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, name+"-p50-ms")
+		b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, name+"-p99-ms")
+	}
 	b.ReportMetric(0, "ns/op")
 }

@@ -480,6 +480,9 @@ func (s *Server) callerOf(ctx context.Context, t *storage.Token) (who *Caller, e
 	if who.User.SuspendedAt != nil || who.Actor.DeletedAt != nil || who.Actor.SuspendedAt != nil {
 		return nil, errToken
 	}
+	if who.User.ActorID == who.Actor.ID {
+		return who, nil
+	}
 	if may, err := s.MaySpeak(ctx, who.User, who.Actor); err != nil || !may {
 		return nil, errors.Join(err, errToken)
 	}
