@@ -402,6 +402,9 @@ func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor
 	if err := tx.FreeMediaOfActor(ctx, a.ID); err != nil {
 		return err
 	}
+	if err := tx.ForgetPrivate(ctx, a.ID); err != nil {
+		return err
+	}
 	if !a.Local() { // ours still sign their last words
 		if err := tx.ReplaceKeys(ctx, a.ID, nil); err != nil {
 			return err

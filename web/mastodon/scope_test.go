@@ -73,6 +73,20 @@ func (d *desk) token(by activitypub.By, scopes string) string {
 	return secret
 }
 
+// appToken is a token of an app by itself.
+func (d *desk) appToken(scopes string) string {
+	d.t.Helper()
+	app := &storage.App{ClientID: oauth.NewSecret(), SecretHash: oauth.Hash("x"), Name: "An app", RedirectURIs: []string{oauth.OutOfBand}, Scopes: "read write"}
+	if err := d.db.SaveApp(d.t.Context(), app); err != nil {
+		d.t.Fatal(err)
+	}
+	secret := oauth.NewSecret()
+	if err := d.db.SaveToken(d.t.Context(), &storage.Token{Hash: oauth.Hash(secret), AppID: app.ID, Scopes: scopes}); err != nil {
+		d.t.Fatal(err)
+	}
+	return secret
+}
+
 // ask is a request by a token ("": none).
 func (d *desk) ask(token, method, path string, body io.Reader) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, body)
@@ -109,7 +123,7 @@ var every = strings.Fields(`read:accounts read:blocks read:bookmarks read:favour
 func TestOAU213EveryRouteTakesItsScope(t *testing.T) {
 	d := newDesk(t)
 	for _, r := range mastodon.Routes() {
-		path := strings.NewReplacer(":id", "1", ":tag", "bread").Replace(r.Path)
+		path := strings.NewReplacer(":id", "1", ":tag", "bread", ":name", "x").Replace(r.Path)
 		anonymous := d.ask("", r.Method, path, nil).Code
 		switch r.Scope {
 		case mastodon.Open:
@@ -120,6 +134,19 @@ func TestOAU213EveryRouteTakesItsScope(t *testing.T) {
 		case mastodon.Stream, mastodon.Anyone:
 			if anonymous != 401 {
 				t.Errorf("%s %s answers %d without a token", r.Method, path, anonymous)
+			}
+			continue
+		case mastodon.ByApp:
+			if anonymous != 401 {
+				t.Errorf("%s %s answers %d without a token", r.Method, path, anonymous)
+			}
+			for what, c := range map[string]struct {
+				token string
+				want  int
+			}{"a token of a person": {d.token(d.by, "write"), 403}, "an app without its scope": {d.appToken("read write:media"), 403}, "an app with it": {d.appToken("write:accounts"), 422}} {
+				if got := d.ask(c.token, r.Method, path, nil); got.Code != c.want {
+					t.Errorf("%s %s answers %d %s to %s, want %d", r.Method, path, got.Code, got.Body, what, c.want)
+				}
 			}
 			continue
 		}
