@@ -104,7 +104,11 @@ func (d *desk) ask(token, method, path string, body io.Reader) *httptest.Respons
 
 // askKeyed publishes something under an app's own key.
 func (d *desk) askKeyed(token, key, text string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("POST", "/api/v1/statuses", strings.NewReader("status="+url.QueryEscape(text)))
+	return d.askForm(token, key, url.Values{"status": {text}})
+}
+
+func (d *desk) askForm(token, key string, form url.Values) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/api/v1/statuses", strings.NewReader(form.Encode()))
 	r.Host = "rye.example"
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Authorization", "Bearer "+token)
