@@ -38,11 +38,22 @@ func newDesk(t testing.TB) *desk {
 
 func newDeskOn(t testing.TB, db *storage.DB) *desk {
 	t.Helper()
+	return newDeskFor(t, db, "")
+}
+
+// newDeskWith is one at a node where people sign up in some way.
+func newDeskWith(t testing.TB, signup string) *desk {
+	t.Helper()
+	return newDeskFor(t, storagetest.New(t), signup)
+}
+
+func newDeskFor(t testing.TB, db *storage.DB, signup string) *desk {
+	t.Helper()
 	node, err := activitypub.New(t.Context(), activitypub.Config{Origin: "https://rye.example", DB: db, Log: slog.New(slog.DiscardHandler), MediaDir: filepath.Join(t.TempDir(), "media")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := web.New(web.Config{Node: node, DB: db, Origin: "https://rye.example", Log: slog.New(slog.DiscardHandler)})
+	srv, err := web.New(web.Config{Node: node, DB: db, Origin: "https://rye.example", Log: slog.New(slog.DiscardHandler), Signup: signup})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +72,16 @@ func (d *desk) person(name string) activitypub.By {
 		d.t.Fatal(err)
 	}
 	return activitypub.By{User: u, Actor: a}
+}
+
+// invite makes an invitation to the node, and says its code.
+func (d *desk) invite(uses int) (code string) {
+	d.t.Helper()
+	code = oauth.NewSecret()
+	if err := d.db.SaveInvite(d.t.Context(), &storage.Invite{CodeHash: oauth.Hash(code), UsesLeft: uses}); err != nil {
+		d.t.Fatal(err)
+	}
+	return code
 }
 
 // token lets an app do some things as somebody.
