@@ -219,6 +219,13 @@ func TestADM242WhatIsHersIsHers(t *testing.T) {
 	must(err)
 	tag := &storage.FollowedTag{ActorID: d.by.Actor.ID, Name: "rye", Featured: true}
 	must(d.db.SaveFollowedTag(ctx, tag))
+	inFilter := &storage.FilterPost{FilterID: filter.ID, PostID: d.post.ID}
+	must(d.db.AddFilterPost(ctx, inFilter))
+	waits, err := d.node.Schedule(ctx, d.by, activitypub.Draft{Text: "later"}, time.Now().Add(time.Hour), 0)
+	must(err)
+	d.says(d.by, activitypub.Draft{Text: "@ana@rye.example a note to myself", Visibility: storage.Direct})
+	talks, err := d.db.Conversations(ctx, d.by.Actor.ID, storage.Page{})
+	must(err)
 	before := storagetest.Rows(t, d.db, "tokens", "changes")
 	token := d.token(bo, "read write")
 	for _, c := range []struct{ method, path string }{
@@ -233,6 +240,10 @@ func TestADM242WhatIsHersIsHers(t *testing.T) {
 		{"GET", "/api/v1/statuses/" + secret.ID.String() + "/context"}, {"GET", "/api/v1/statuses/" + secret.ID.String() + "/source"}, {"GET", "/api/v1/statuses/" + secret.ID.String() + "/history"},
 		{"DELETE", "/api/v1/statuses/" + d.post.ID.String()}, {"PUT", "/api/v1/statuses/" + d.post.ID.String()}, {"GET", "/api/v1/statuses/" + d.post.ID.String() + "/source"},
 		{"DELETE", "/api/v1/featured_tags/" + tag.ID.String()},
+		{"GET", "/api/v1/scheduled_statuses/" + waits.ID.String()}, {"PUT", "/api/v1/scheduled_statuses/" + waits.ID.String()}, {"DELETE", "/api/v1/scheduled_statuses/" + waits.ID.String()},
+		{"POST", "/api/v1/conversations/" + talks[0].ID.String() + "/read"}, {"DELETE", "/api/v1/conversations/" + talks[0].ID.String()},
+		{"GET", "/api/v2/filters/" + filter.ID.String() + "/statuses"}, {"POST", "/api/v2/filters/" + filter.ID.String() + "/statuses"},
+		{"GET", "/api/v2/filters/statuses/" + inFilter.ID.String()}, {"DELETE", "/api/v2/filters/statuses/" + inFilter.ID.String()},
 	} {
 		var body io.Reader
 		if c.method != http.MethodGet {
