@@ -127,10 +127,10 @@ func (db *DB) ConversationOf(ctx context.Context, actor, id ID) (*Conversation, 
 	return &c, translate(db.q(ctx).Where("id = ? AND actor_id = ?", id, actor).Take(&c).Error)
 }
 
-// ReadConversation notes that an actor has read a conversation of hers.
-func (db *DB) ReadConversation(ctx context.Context, id ID) error {
+// MarkConversation notes whether an actor has read a conversation of hers.
+func (db *DB) MarkConversation(ctx context.Context, id ID, unread bool) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		return translate(tx.q(ctx).Model(&Conversation{}).Where("id = ?", id).Update("unread", false).Error)
+		return translate(tx.q(ctx).Model(&Conversation{}).Where("id = ?", id).Update("unread", unread).Error)
 	})
 }
 

@@ -183,6 +183,7 @@ var routes = []route{
 	{"DELETE", "/api/v1/filters/:id", "write:filters", (*API).deleteOldFilter},
 	{"GET", "/api/v1/conversations", "read:statuses", (*API).conversations},
 	{"POST", "/api/v1/conversations/:id/read", "write:conversations", (*API).readConversation},
+	{"POST", "/api/v1/conversations/:id/unread", "write:conversations", (*API).unreadConversation},
 	{"DELETE", "/api/v1/conversations/:id", "write:conversations", (*API).deleteConversation},
 	{"GET", "/api/v1/scheduled_statuses", "read:statuses", (*API).scheduledStatuses},
 	{"GET", "/api/v1/scheduled_statuses/:id", "read:statuses", (*API).showScheduled},

@@ -113,15 +113,19 @@ func (a *API) conversation(c *call) (*storage.Conversation, error) {
 	return a.DB.ConversationOf(c.ctx, c.who.Actor.ID, id)
 }
 
-func (a *API) readConversation(c *call) error {
+func (a *API) readConversation(c *call) error { return a.markConversation(c, false) }
+
+func (a *API) unreadConversation(c *call) error { return a.markConversation(c, true) }
+
+func (a *API) markConversation(c *call, unread bool) error {
 	t, err := a.conversation(c)
 	if err != nil {
 		return err
 	}
-	if err := a.DB.ReadConversation(c.ctx, t.ID); err != nil {
+	if err := a.DB.MarkConversation(c.ctx, t.ID, unread); err != nil {
 		return err
 	}
-	t.Unread = false
+	t.Unread = unread
 	out, err := a.talks(c.ctx, c.who.Actor, []storage.Conversation{*t})
 	if err != nil {
 		return err

@@ -108,6 +108,10 @@ func TestDirectPostsAreConversations(t *testing.T) {
 		if all := list(hers, "?limit=1"); all[0].Unread {
 			t.Error("what she has read is unread")
 		}
+		if d.reads(hers, "POST", talks+"/"+all[0].ID+"/unread", nil, &one); !one.Unread || !list(hers, "?max_id="+kept.ID.String())[0].Unread {
+			t.Errorf("to be read again, it is %+v", one)
+		}
+		d.refuses(his, "POST", talks+"/"+all[0].ID+"/unread", nil, 404, "Record not found")
 		d.refuses(his, "POST", talks+"/"+all[0].ID+"/read", nil, 404, "Record not found")
 		d.refuses(his, "DELETE", talks+"/"+all[0].ID, nil, 404, "Record not found")
 		// What is taken back makes the one before it the last.

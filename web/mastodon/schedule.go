@@ -1,6 +1,7 @@
 package mastodon
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -70,21 +71,8 @@ func (a *API) scheduledAt(c *call) (time.Time, error) {
 
 // schedule keeps what somebody writes until its time. Under a key that was used already the answer is what came of it then.
 func (a *API) schedule(c *call, d activitypub.Draft) error {
-	if d.Key != "" {
-		id, err := a.DB.MadeUnder(c.ctx, c.who.Actor.ID, d.Key)
-		if err == nil {
-			s, err := a.DB.ScheduledByID(c.ctx, c.who.Actor.ID, id)
-			if isNotFound(err) {
-				return a.shown(c, id)
-			}
-			if err != nil {
-				return err
-			}
-			return a.scheduledShown(c, s)
-		}
-		if !isNotFound(err) {
-			return err
-		}
+	if made, err := a.madeUnder(c, d.Key); made || err != nil {
+		return err
 	}
 	at, err := a.scheduledAt(c)
 	if err != nil {
@@ -95,10 +83,37 @@ func (a *API) schedule(c *call, d activitypub.Draft) error {
 		app = c.who.App.ID
 	}
 	s, err := a.Node.Schedule(c.ctx, c.by(), d, at, app)
+	if errors.Is(err, storage.ErrConflict) { // the same request was a moment faster
+		if made, err := a.madeUnder(c, d.Key); made || err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
 	return a.scheduledShown(c, s)
+}
+
+// madeUnder answers with what came of a key that was used already, be it waiting or published by now; made is false when it was not used.
+func (a *API) madeUnder(c *call, key string) (made bool, err error) {
+	if key == "" {
+		return false, nil
+	}
+	id, err := a.DB.MadeUnder(c.ctx, c.who.Actor.ID, key)
+	if isNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s, err := a.DB.ScheduledByID(c.ctx, c.who.Actor.ID, id)
+	if isNotFound(err) {
+		return true, a.shown(c, id)
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, a.scheduledShown(c, s)
 }
 
 func (a *API) scheduledToWire(s *storage.Scheduled, held []storage.Media) *ScheduledStatus {
