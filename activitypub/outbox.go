@@ -505,7 +505,9 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 		}
 		n.place(tx, p, by.Actor)
 		if d.scheduled != 0 { // first of all: it is published once
-			if err := tx.TakeScheduled(ctx, d.scheduled); err != nil {
+			if err := tx.TakeScheduled(ctx, d.scheduled); errors.Is(err, storage.ErrNotFound) {
+				return errTaken
+			} else if err != nil {
 				return err
 			}
 			if err := tx.MoveKey(ctx, by.Actor.ID, d.scheduled, p.ID); err != nil {

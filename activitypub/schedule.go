@@ -138,11 +138,14 @@ func (n *Node) PublishScheduled(ctx context.Context) error {
 	}
 }
 
+// errTaken: another copy of the node was faster, or its author took it back or gave it another time in this moment.
+var errTaken = errors.New("the post does not wait any more")
+
 // publishScheduled publishes one; the error is that of noting why it could not be done.
 func (n *Node) publishScheduled(ctx context.Context, s *storage.Scheduled) error {
 	err := n.sayScheduled(ctx, s)
-	if err == nil || ctx.Err() != nil {
-		return nil // or: the node stops, and the post waits for its next start
+	if err == nil || errors.Is(err, errTaken) || ctx.Err() != nil {
+		return nil // the last: the node stops, and the post waits for its next start
 	}
 	var wrong *InvalidError
 	var p *Problem

@@ -23,7 +23,12 @@ func (a *API) talks(ctx context.Context, reader *storage.Actor, rows []storage.C
 	}
 	var list []storage.Post
 	var ids []storage.ID
-	for _, p := range posts {
+	for id, p := range posts {
+		if _, _, err := a.Node.ReadPost(ctx, reader, id); isNotFound(err) {
+			continue // its author blocks her by now
+		} else if err != nil {
+			return nil, err
+		}
 		list = append(list, *p)
 		ids = append(ids, others(p, reader)...)
 	}

@@ -108,7 +108,7 @@ func TestDirectPostsAreConversations(t *testing.T) {
 		if all := list(hers, "?limit=1"); all[0].Unread {
 			t.Error("what she has read is unread")
 		}
-		if d.reads(hers, "POST", talks+"/"+all[0].ID+"/unread", nil, &one); !one.Unread || !list(hers, "?max_id="+kept.ID.String())[0].Unread {
+		if d.reads(hers, "POST", talks+"/"+all[0].ID+"/unread", nil, &one); !one.Unread || !list(hers, "?limit=1")[0].Unread {
 			t.Errorf("to be read again, it is %+v", one)
 		}
 		d.refuses(his, "POST", talks+"/"+all[0].ID+"/unread", nil, 404, "Record not found")
@@ -132,11 +132,23 @@ func TestDirectPostsAreConversations(t *testing.T) {
 		if all := list(hers, ""); len(all) != 1 || !all[0].Unread || !strings.Contains(all[0].LastStatus.Content, "are you there") {
 			t.Errorf("after another post there are %+v", all)
 		}
+		// Whoever blocks her is not shown to her.
+		direct(d.node, bo, "@ana@rye.example flour again", nil)
+		if all := list(hers, ""); len(all) != 2 || all[0].Accounts[0].Acct != "bo" {
+			t.Errorf("with another one there are %+v", all)
+		}
+		_, err = d.node.Block(ctx, bo, "@ana@rye.example")
+		must(t, err)
+		if all := list(hers, ""); len(all) != 1 || all[0].Accounts[0].Acct != "oli@oak.example" {
+			t.Errorf("with one who blocks her she has %+v", all)
+		}
+		_, err = d.node.Unblock(ctx, bo, "@ana@rye.example")
+		must(t, err)
 		// Who is muted begins none.
 		_, err = d.node.Mute(ctx, d.by, "@bo@rye.example", 0)
 		must(t, err)
 		direct(d.node, bo, "@ana@rye.example hello?", nil)
-		if all := list(hers, ""); len(all) != 1 {
+		if all := list(hers, ""); len(all) != 2 || !strings.Contains(all[0].LastStatus.Content, "flour again") {
 			t.Errorf("who is muted talks to her: %+v", all)
 		}
 	})
