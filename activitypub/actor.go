@@ -402,10 +402,14 @@ func (n *Node) forgetActor(ctx context.Context, tx *storage.DB, a *storage.Actor
 	if err := tx.FreeMediaOfActor(ctx, a.ID); err != nil {
 		return err
 	}
-	if !a.Local() { // ours still sign their last words
-		if err := tx.ReplaceKeys(ctx, a.ID, nil); err != nil {
-			return err
-		}
+	var err error
+	if a.Local() { // ours still sign their last words
+		err = tx.ForgetPrivate(ctx, a.ID)
+	} else {
+		err = tx.ReplaceKeys(ctx, a.ID, nil)
+	}
+	if err != nil {
+		return err
 	}
 	n.keys.forget(a.IRI)
 	if err := tx.DeletePushSubscriptionsTo(ctx, a.ID); err != nil {

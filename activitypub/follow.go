@@ -41,6 +41,11 @@ func (n *Node) applyFollow(signer *storage.Actor) preparation {
 			} else if blocked {
 				return n.answer(ctx, tx, target, signer, "Reject", act)
 			}
+			if blocked, err := tx.DomainBlocked(ctx, target.ID, signer.ID); err != nil {
+				return err
+			} else if blocked[signer.ID] {
+				return n.answer(ctx, tx, target, signer, "Reject", act)
+			}
 			if other, err := tx.FollowByIRI(ctx, act.ID); err == nil && (other.ActorID != signer.ID || other.TargetID != target.ID) {
 				return problem(403, "id", "%s is the id of another follow", act.ID)
 			} else if err != nil && !errors.Is(err, storage.ErrNotFound) {

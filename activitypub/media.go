@@ -215,7 +215,7 @@ func (n *Node) Discard(ctx context.Context, by By, id storage.ID) error {
 		if err != nil {
 			return err
 		}
-		if m.PostID != 0 || m.Profile {
+		if m.PostID != 0 || m.Profile || m.ScheduledID != 0 {
 			return invalid("id", "the picture is in use: edit the post or the profile that shows it")
 		}
 		return tx.FreeMedia(ctx, id)

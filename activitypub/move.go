@@ -111,6 +111,9 @@ func (n *Node) goAlong(ctx context.Context, f storage.Follow, old, target *stora
 		if blocked, err := tx.Blocked(ctx, a.ID, target.ID); err != nil || blocked {
 			return err
 		}
+		if blocked, err := tx.DomainBlocked(ctx, a.ID, target.ID); err != nil || blocked[target.ID] {
+			return err
+		}
 		if a.ID != target.ID {
 			if _, err := n.follow(ctx, tx, By{Actor: a}, target); err != nil {
 				return err

@@ -254,6 +254,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.paymentLoop(ctx) })
 	g.Go(func() error { return n.orderLoop(ctx) })
 	g.Go(func() error { return n.mediaLoop(ctx) })
+	g.Go(func() error { return n.scheduleLoop(ctx) })
 	return g.Wait()
 }
 

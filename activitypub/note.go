@@ -579,13 +579,11 @@ func (n *Node) keepEdit(ctx context.Context, tx *storage.DB, a *arrival, old *st
 		} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
-		if stale := p.EditedAt != nil && old.EditedAt != nil && p.EditedAt.Before(*old.EditedAt); !stale {
-			if err := tx.SavePoll(ctx, a.poll); err != nil {
-				return err
-			}
-		}
 		if same {
-			return nil
+			if stale := p.EditedAt != nil && old.EditedAt != nil && p.EditedAt.Before(*old.EditedAt); stale {
+				return nil
+			}
+			return tx.SavePoll(ctx, a.poll)
 		}
 	}
 	if p.EditedAt == nil {
@@ -601,6 +599,11 @@ func (n *Node) keepEdit(ctx context.Context, tx *storage.DB, a *arrival, old *st
 	}
 	if err := tx.SavePost(ctx, p); err != nil {
 		return err
+	}
+	if a.poll != nil { // behind the post: its version before keeps the answers from before
+		if err := tx.SavePoll(ctx, a.poll); err != nil {
+			return err
+		}
 	}
 	return n.noticeOffer(ctx, tx, a)
 }

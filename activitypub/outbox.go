@@ -371,6 +371,8 @@ type Draft struct {
 	Quotes     string       // who may quote it: QuotePublic ("" too), QuoteFollowers or QuoteNobody
 	Media      []storage.ID // pictures that were uploaded, in their order; for Edit nil leaves them as they are
 	Key        string       // an app's own, under which it gets the same post again for an hour; "" for none
+
+	scheduled storage.ID // it has waited for its time as this one; 0: it has not waited
 }
 
 func (d *Draft) check() error {
@@ -509,6 +511,16 @@ func (n *Node) Publish(ctx context.Context, by By, d Draft) (*storage.Post, erro
 			return err
 		}
 		n.place(tx, p, by.Actor)
+		if d.scheduled != 0 { // first of all: it is published once
+			if err := tx.TakeScheduled(ctx, d.scheduled); errors.Is(err, storage.ErrNotFound) {
+				return errTaken
+			} else if err != nil {
+				return err
+			}
+			if err := tx.MoveKey(ctx, by.Actor.ID, d.scheduled, p.ID); err != nil {
+				return err
+			}
+		}
 		if d.Key != "" { // first of all: who comes second stores nothing
 			if err := tx.KeepKey(ctx, by.Actor.ID, d.Key, p.ID); err != nil {
 				return err
@@ -858,6 +870,11 @@ func (n *Node) Follow(ctx context.Context, by By, whom string) (*storage.Follow,
 			return err
 		} else if blocked {
 			return problem(403, "blocked", "%s and %s do not meet: one of them blocks the other", by.Actor.Username, whom)
+		}
+		if blocked, err := tx.DomainBlocked(ctx, by.Actor.ID, target.ID); err != nil {
+			return err
+		} else if blocked[target.ID] {
+			return problem(403, "blocked", "%s does not want to hear from %s", by.Actor.Username, target.Domain)
 		}
 		if f, err = n.follow(ctx, tx, by, target); err != nil {
 			return err

@@ -146,4 +146,17 @@ func TestAPollOfAnotherServerAndItsNumbers(t *testing.T) {
 	must(t, err)
 	want(t, "the numbers", fmt.Sprint(got.Voters, got.Options), "5 [{<b>yes</b> 3} {no 2}]")
 	want(t, "edited", copyOf(t, rye, p.IRI).EditedAt == nil, true)
+
+	// Other answers are an edit when it says so; its version before keeps those from before.
+	q["updated"], q["oneOf"], q["votersCount"] = net.Now().Add(time.Minute).Format(time.RFC3339), []any{option("oats", 0), option("barley", 0)}, 0
+	if got, body := post(t, net, peer.Request(ryeInbox, peer.Activity("Update", "u9", q))); got != 202 {
+		t.Fatalf("%d %s", got, body)
+	}
+	got, err = rye.DB.PollOf(t.Context(), p.ID)
+	must(t, err)
+	want(t, "the new answers", fmt.Sprint(got.Voters, got.Options), "0 [{oats 0} {barley 0}]")
+	vs, err := rye.DB.Versions(t.Context(), p.ID)
+	must(t, err)
+	want(t, "versions", len(vs), 1)
+	want(t, "the answers before", fmt.Sprint(vs[0].Answers), "[<b>yes</b> no]")
 }

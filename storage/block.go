@@ -68,12 +68,13 @@ func (db *DB) Blocks(ctx context.Context, actor ID, p Page) ([]Block, error) {
 	return bs, translate(p.of(db.q(ctx).Where("actor_id = ?", actor)).Find(&bs).Error)
 }
 
-// Deaf reports whether the actor listener does not want to hear of the actor speaker: one of both blocks the other, or she is muted.
+// Deaf reports whether the actor listener does not want to hear of the actor speaker: one of both blocks the other, or she is muted, or of a domain that listener blocks.
 func (db *DB) Deaf(ctx context.Context, listener, speaker ID) (deaf bool, err error) {
 	err = db.one(ctx, `SELECT EXISTS (SELECT 1 FROM blocks WHERE actor_id = ? AND target_id = ?)
 		OR EXISTS (SELECT 1 FROM blocks WHERE actor_id = ? AND target_id = ?)
-		OR EXISTS (SELECT 1 FROM mutes WHERE actor_id = ? AND target_id = ? AND (expires_at IS NULL OR expires_at > ?))`,
-		[]any{listener, speaker, speaker, listener, listener, speaker, db.Now().UTC()}, &deaf)
+		OR EXISTS (SELECT 1 FROM mutes WHERE actor_id = ? AND target_id = ? AND (expires_at IS NULL OR expires_at > ?))
+		OR EXISTS (SELECT 1 FROM domain_blocks d JOIN actors a ON a.domain = d.domain WHERE d.actor_id = ? AND a.id = ?)`,
+		[]any{listener, speaker, speaker, listener, listener, speaker, db.Now().UTC(), listener, speaker}, &deaf)
 	return deaf, err
 }
 

@@ -11,6 +11,7 @@ const (
 	ChangeEdit   = "edit"
 	ChangeDelete = "delete"
 	ChangeNews   = "news" // a notification
+	ChangeTalk   = "talk" // a direct post in a conversation
 )
 
 // Change is something that has just happened, whichever process did it, for those who look on. It is forgotten after some minutes.
@@ -19,7 +20,7 @@ type Change struct {
 	Kind      string
 	PostID    ID // 0 for news
 	ActorID   ID // who wrote it, or is told; 0 for what is deleted
-	NewsID    ID // the notification; 0 for posts
+	NewsID    ID // the notification, or the conversation; 0 for posts
 	CreatedAt time.Time
 }
 

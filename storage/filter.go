@@ -16,6 +16,14 @@ type Filter struct {
 	Action    string   // warn or hide
 	ExpiresAt *time.Time
 	Keywords  []FilterKeyword `gorm:"-"`
+	Posts     []FilterPost    `gorm:"-"` // read by Filters; SaveFilter leaves them as they are
+}
+
+// FilterPost is a single post that a filter is about.
+type FilterPost struct {
+	ID       ID `gorm:"primaryKey;autoIncrement:false"`
+	FilterID ID
+	PostID   ID
 }
 
 // FilterKeyword is a word of a filter.
@@ -51,17 +59,37 @@ func (db *DB) SaveFilter(ctx context.Context, f *Filter) error {
 	})
 }
 
-// DeleteFilter deletes a filter and its words.
+// DeleteFilter deletes a filter, its words and its posts.
 func (db *DB) DeleteFilter(ctx context.Context, id ID) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		if err := tx.q(ctx).Where("filter_id = ?", id).Delete(&FilterKeyword{}).Error; err != nil {
-			return translate(err)
+		for _, row := range []any{&FilterKeyword{}, &FilterPost{}} {
+			if err := tx.q(ctx).Where("filter_id = ?", id).Delete(row).Error; err != nil {
+				return translate(err)
+			}
 		}
 		return translate(tx.q(ctx).Where("id = ?", id).Delete(&Filter{}).Error)
 	})
 }
 
-// Filters lists an actor's filters with their words, those that have expired too.
+// AddFilterPost puts a post into a filter; ID is that of the row that is there.
+func (db *DB) AddFilterPost(ctx context.Context, f *FilterPost) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		f.ID = tx.NewID()
+		if _, err := tx.insert(ctx, f, ""); err != nil {
+			return err
+		}
+		return tx.take(ctx, f, "filter_id = ? AND post_id = ?", f.FilterID, f.PostID)
+	})
+}
+
+// DeleteFilterPost takes a post out of a filter.
+func (db *DB) DeleteFilterPost(ctx context.Context, id ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		return translate(tx.q(ctx).Where("id = ?", id).Delete(&FilterPost{}).Error)
+	})
+}
+
+// Filters lists an actor's filters with their words and posts, those that have expired too.
 func (db *DB) Filters(ctx context.Context, actor ID) ([]Filter, error) {
 	var fs []Filter
 	if err := db.q(ctx).Where("actor_id = ?", actor).Order("id").Find(&fs).Error; err != nil || len(fs) == 0 {
@@ -71,7 +99,16 @@ func (db *DB) Filters(ctx context.Context, actor ID) ([]Filter, error) {
 	if err := db.q(ctx).Where("filter_id IN (SELECT id FROM filters WHERE actor_id = ?)", actor).Order("id").Find(&ks).Error; err != nil {
 		return nil, translate(err)
 	}
+	var ps []FilterPost
+	if err := db.q(ctx).Where("filter_id IN (SELECT id FROM filters WHERE actor_id = ?)", actor).Order("id").Find(&ps).Error; err != nil {
+		return nil, translate(err)
+	}
 	for i := range fs {
+		for _, p := range ps {
+			if p.FilterID == fs[i].ID {
+				fs[i].Posts = append(fs[i].Posts, p)
+			}
+		}
 		for _, k := range ks {
 			if k.FilterID == fs[i].ID {
 				fs[i].Keywords = append(fs[i].Keywords, k)

@@ -163,3 +163,10 @@ func (db *DB) Wishers(ctx context.Context, target ID) (ids []ID, err error) {
 	})
 	return ids, err
 }
+
+// FamiliarFollowers finds whom of those that an actor follows somebody is followed by, whom she got to know last first.
+func (db *DB) FamiliarFollowers(ctx context.Context, actor, of ID, limit int) ([]Actor, error) {
+	var as []Actor
+	return as, translate(db.q(ctx).Where(`deleted_at IS NULL AND suspended_at IS NULL AND id IN (SELECT mine.target_id FROM follows mine JOIN follows theirs ON theirs.actor_id = mine.target_id
+		WHERE mine.actor_id = ? AND mine.state = 'accepted' AND theirs.target_id = ? AND theirs.state = 'accepted')`, actor, of).Order("id DESC").Limit(limit).Find(&as).Error)
+}

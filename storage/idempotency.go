@@ -39,3 +39,11 @@ func (db *DB) KeepKey(ctx context.Context, actor ID, key string, object ID) erro
 		return err
 	})
 }
+
+// MoveKey lets a key that made one thing stand for what has become of it.
+func (db *DB) MoveKey(ctx context.Context, actor, from, to ID) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		_, err := tx.run(ctx, "UPDATE idempotency_keys SET object_id = ? WHERE actor_id = ? AND object_id = ?", to, actor, from)
+		return err
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"gorm.io/gorm/clause"
 )
@@ -38,6 +39,28 @@ func (db *DB) KeepSetting(ctx context.Context, key, value string) (kept string, 
 	})
 	return kept, err
 }
+
+// Peers lists the domains of the actors that are known, but for those whose every actor is suspended, by name.
+func (db *DB) Peers(ctx context.Context) ([]string, error) {
+	names := []string{}
+	err := db.q(ctx).Raw("SELECT DISTINCT domain FROM actors WHERE domain <> '' AND suspended_at IS NULL AND deleted_at IS NULL ORDER BY domain").Scan(&names).Error
+	return names, translate(err)
+}
+
+// Bustle is what happened on this node in a while: posts, people who did something, and people who joined.
+type Bustle struct{ Posts, People, Joined int64 }
+
+// BustleBetween counts from one moment to before another.
+func (db *DB) BustleBetween(ctx context.Context, from, to time.Time) (b Bustle, err error) {
+	first, last := firstID(from), firstID(to)
+	err = db.one(ctx, `SELECT (SELECT COUNT(*) FROM posts p JOIN actors a ON a.id = p.actor_id WHERE a.domain = '' AND p.deleted_at IS NULL AND p.boost_of_id IS NULL AND p.id >= ? AND p.id < ?),
+		(SELECT COUNT(DISTINCT user_id) FROM acts WHERE user_id <> 0 AND id >= ? AND id < ?), (SELECT COUNT(*) FROM users WHERE id >= ? AND id < ?)`,
+		[]any{first, last, first, last, first, last}, &b.Posts, &b.People, &b.Joined)
+	return b, err
+}
+
+// firstID is below every id that is drawn from a moment on, and above those from before.
+func firstID(at time.Time) ID { return ID(at.UnixMilli() << 16) }
 
 // Schema is the SQLite schema as one text, for the golden file that people read.
 func (db *DB) Schema(ctx context.Context) (string, error) {

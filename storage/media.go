@@ -15,6 +15,7 @@ type Media struct {
 	UserID         ID // who uploaded it; 0 for the operator
 	PostID         ID // 0: not attached yet
 	Position       int
+	ScheduledID    ID   // the post that waits for its time and will show it; 0: none
 	Profile        bool // it is its actor's icon or header, and belongs to no post
 	Name           string
 	MediaType      string
@@ -30,7 +31,7 @@ type Media struct {
 // TableName keeps gorm from guessing.
 func (Media) TableName() string { return "media" }
 
-// unattached is true of what was uploaded and not used yet.
+// unattached is true of what was uploaded and not used yet; a post that waits for its time has not used it.
 const unattached = "post_id = 0 AND NOT profile AND freed_at IS NULL"
 
 // CreateMedia adds a picture that was stored.
@@ -76,7 +77,7 @@ func (db *DB) AttachMedia(ctx context.Context, ids []ID, actor, post ID) error {
 		}
 		for i, id := range ids {
 			r := tx.q(ctx).Model(&Media{}).Where("id = ? AND actor_id = ? AND "+unattached, id, actor).
-				Updates(map[string]any{"post_id": post, "position": next + i})
+				Updates(map[string]any{"post_id": post, "position": next + i, "scheduled_id": 0})
 			if err := one(r); err != nil {
 				return err
 			}
@@ -88,7 +89,7 @@ func (db *DB) AttachMedia(ctx context.Context, ids []ID, actor, post ID) error {
 // ShowMedia makes a picture of an actor her icon or header. ErrNotFound when it is somebody else's or used already.
 func (db *DB) ShowMedia(ctx context.Context, id, actor ID) error {
 	return db.Transaction(ctx, func(tx *DB) error {
-		return one(tx.q(ctx).Model(&Media{}).Where("id = ? AND actor_id = ? AND "+unattached, id, actor).Update("profile", true))
+		return one(tx.q(ctx).Model(&Media{}).Where("id = ? AND actor_id = ? AND "+unattached, id, actor).Updates(map[string]any{"profile": true, "scheduled_id": 0}))
 	})
 }
 
@@ -146,10 +147,10 @@ func (db *DB) FreeMediaOfActor(ctx context.Context, actor ID) error {
 	})
 }
 
-// UnattachedMedia lists what was uploaded before a time and never used, oldest first.
+// UnattachedMedia lists what was uploaded before a time and never used, oldest first; what a post that waits for its time will show is not among it.
 func (db *DB) UnattachedMedia(ctx context.Context, before time.Time, limit int) ([]Media, error) {
 	var ms []Media
-	return ms, translate(db.q(ctx).Where(unattached+" AND created_at < ?", before.UTC()).Order("id").Limit(limit).Find(&ms).Error)
+	return ms, translate(db.q(ctx).Where(unattached+" AND scheduled_id = 0 AND created_at < ?", before.UTC()).Order("id").Limit(limit).Find(&ms).Error)
 }
 
 // FreedMedia lists what nothing needs any more, oldest first.
@@ -204,8 +205,8 @@ type MediaUsage struct {
 func (db *DB) MediaUsage(ctx context.Context) (MediaUsage, error) {
 	var u MediaUsage
 	err := db.q(ctx).Raw(`SELECT
-		count(CASE WHEN freed_at IS NULL AND (post_id <> 0 OR profile) THEN 1 END) AS attached,
-		count(CASE WHEN freed_at IS NULL AND post_id = 0 AND NOT profile THEN 1 END) AS unattached,
+		count(CASE WHEN freed_at IS NULL AND (post_id <> 0 OR profile OR scheduled_id <> 0) THEN 1 END) AS attached,
+		count(CASE WHEN freed_at IS NULL AND post_id = 0 AND scheduled_id = 0 AND NOT profile THEN 1 END) AS unattached,
 		count(CASE WHEN freed_at IS NOT NULL THEN 1 END) AS freed,
 		CAST(coalesce(sum(size), 0) AS BIGINT) AS bytes FROM media`).Scan(&u).Error
 	return u, translate(err)

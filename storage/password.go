@@ -23,13 +23,21 @@ const (
 // hashing bounds the memory that sign-ins take at once.
 var hashing = make(chan struct{}, 4)
 
-// HashPassword makes the PHC string that is stored in place of a password; an error says what is wrong with the password.
-func HashPassword(password string) (string, error) {
+// WeakPassword says what is wrong with a password; nil for nothing.
+func WeakPassword(password string) error {
 	switch n := len([]rune(password)); {
 	case n < minPassword:
-		return "", fmt.Errorf("use at least %d characters", minPassword)
+		return fmt.Errorf("use at least %d characters", minPassword)
 	case n > maxPassword:
-		return "", fmt.Errorf("use at most %d characters", maxPassword)
+		return fmt.Errorf("use at most %d characters", maxPassword)
+	}
+	return nil
+}
+
+// HashPassword makes the PHC string that is stored in place of a password; an error says what is wrong with the password.
+func HashPassword(password string) (string, error) {
+	if err := WeakPassword(password); err != nil {
+		return "", err
 	}
 	salt := make([]byte, 16)
 	if _, err := rand.Read(salt); err != nil {

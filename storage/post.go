@@ -114,6 +114,9 @@ func (db *DB) SavePost(ctx context.Context, p *Post) error {
 				return ErrConflict
 			}
 			p.ID = old.ID
+			if err := tx.keepVersion(ctx, p); err != nil {
+				return err
+			}
 			err = tx.q(ctx).Model(p).Select("title", "content", "source", "summary", "sensitive", "language", "url", "quote", "quote_approval", "quote_allowed", "policy", "attachments", "mentions", "tags", "raw", "edited_at").
 				Updates(p).Error
 			if err != nil {
@@ -156,6 +159,11 @@ func (db *DB) AddPost(ctx context.Context, p *Post) (fresh bool, err error) {
 		}
 		if err := tx.savePostRows(ctx, p); err != nil {
 			return err
+		}
+		if p.Visibility == Direct {
+			if err := tx.converse(ctx, p); err != nil {
+				return err
+			}
 		}
 		return tx.changed(ctx, ChangePost, p.ID, p.ActorID, 0)
 	})
@@ -220,6 +228,9 @@ func (db *DB) DeletePost(ctx context.Context, id ID) error {
 		if err := tx.freeMediaOf(ctx, id); err != nil {
 			return err
 		}
+		if err := tx.unconverse(ctx, id); err != nil {
+			return err
+		}
 		var offers []ID
 		if err := tx.q(ctx).Model(&Offer{}).Where("post_id = ? AND post_id <> 0 AND deleted_at IS NULL", id).Pluck("id", &offers).Error; err != nil {
 			return translate(err)
@@ -232,7 +243,7 @@ func (db *DB) DeletePost(ctx context.Context, id ID) error {
 		if err := tx.q(ctx).Where("boost_of_id = ?", id).Delete(&Post{}).Error; err != nil {
 			return translate(err)
 		}
-		for _, row := range []any{&hashtagRow{}, &Notification{}, &mentionRow{}, &Like{}, &Pin{}, &Bookmark{}, &Vote{}, &Poll{}, &Stamp{}} {
+		for _, row := range []any{&hashtagRow{}, &Notification{}, &mentionRow{}, &Like{}, &Pin{}, &Bookmark{}, &Vote{}, &Poll{}, &Stamp{}, &PostVersion{}, &FilterPost{}} {
 			if err := tx.q(ctx).Where("post_id = ?", id).Delete(row).Error; err != nil {
 				return translate(err)
 			}

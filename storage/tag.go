@@ -47,3 +47,10 @@ func (db *DB) SearchTags(ctx context.Context, word string, limit int) (names []s
 	err = translate(db.q(ctx).Raw(`SELECT DISTINCT name FROM hashtags WHERE name LIKE ? ESCAPE '\' ORDER BY name LIMIT ?`, like, limit).Scan(&names).Error)
 	return names, err
 }
+
+// TagUse counts the public and unlisted posts of an actor with a hashtag, and finds the newest.
+func (db *DB) TagUse(ctx context.Context, actor ID, name string) (n int64, last ID, err error) {
+	err = db.one(ctx, `SELECT COUNT(*), COALESCE(MAX(p.id), 0) FROM posts p JOIN hashtags h ON h.post_id = p.id
+		WHERE p.actor_id = ? AND h.name = ? AND p.deleted_at IS NULL AND p.visibility IN ('public', 'unlisted')`, []any{actor, name}, &n, &last)
+	return n, last, err
+}

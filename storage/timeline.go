@@ -34,7 +34,8 @@ func (db *DB) LocalTimeline(ctx context.Context, p Page) ([]Post, error) {
 type PostFilter struct {
 	Local, Remote                  bool // of this node, or of others, alone
 	OnlyMedia, NoReplies, NoBoosts bool
-	Tag                            string // lower case, without #
+	Tag                            string   // lower case, without #
+	Any, All, None                 []string // with Tag: others that do as well, that have to be there too, that must not be; likewise
 }
 
 func (f PostFilter) of(q *gorm.DB) *gorm.DB {
@@ -54,7 +55,13 @@ func (f PostFilter) of(q *gorm.DB) *gorm.DB {
 		q = q.Where("boost_of_id IS NULL")
 	}
 	if f.Tag != "" {
-		q = q.Where("id IN (SELECT post_id FROM hashtags WHERE name = ?)", f.Tag)
+		q = q.Where("id IN (SELECT post_id FROM hashtags WHERE name IN ?)", append([]string{f.Tag}, f.Any...))
+	}
+	for _, name := range f.All {
+		q = q.Where("id IN (SELECT post_id FROM hashtags WHERE name = ?)", name)
+	}
+	if len(f.None) > 0 {
+		q = q.Where("id NOT IN (SELECT post_id FROM hashtags WHERE name IN ?)", f.None)
 	}
 	return q
 }
@@ -90,6 +97,8 @@ func (db *DB) audible(q *gorm.DB, actor ID) *gorm.DB {
 		AND NOT EXISTS (SELECT 1 FROM blocks x WHERE (x.actor_id = ? AND (x.target_id = posts.actor_id OR x.target_id = (SELECT b.actor_id FROM posts b WHERE b.id = posts.boost_of_id)))
 			OR (x.target_id = ? AND x.actor_id = posts.actor_id))
 		AND NOT EXISTS (SELECT 1 FROM mutes m WHERE m.actor_id = ? AND (m.expires_at IS NULL OR m.expires_at > ?)
-			AND (m.target_id = posts.actor_id OR m.target_id = (SELECT b.actor_id FROM posts b WHERE b.id = posts.boost_of_id)))`,
-		actor, actor, actor, db.Now().UTC())
+			AND (m.target_id = posts.actor_id OR m.target_id = (SELECT b.actor_id FROM posts b WHERE b.id = posts.boost_of_id)))
+		AND NOT EXISTS (SELECT 1 FROM domain_blocks d WHERE d.actor_id = ? AND (d.domain = (SELECT a.domain FROM actors a WHERE a.id = posts.actor_id)
+			OR d.domain = (SELECT a.domain FROM posts b JOIN actors a ON a.id = b.actor_id WHERE b.id = posts.boost_of_id)))`,
+		actor, actor, actor, db.Now().UTC(), actor)
 }

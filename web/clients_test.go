@@ -64,6 +64,9 @@ func listening(t *testing.T) (s *site, origin string, by activitypub.By) {
 	srv.Listener = l
 	srv.Start()
 	t.Cleanup(srv.Close)
+	if _, err := s.node.CreateAnnouncement(t.Context(), "On Sunday we move", nil); err != nil {
+		t.Fatal(err)
+	}
 	return s, origin, s.coop("bakery", "Bakery")
 }
 

@@ -127,6 +127,24 @@ func TestGoMastodon(t *testing.T) {
 	if _, err := c.GetPushSubscription(ctx); err == nil {
 		t.Error("the push subscription was removed, and is there")
 	}
+	direct, err := c.PostStatus(ctx, &mastodon.Toot{Status: "@bakery between us", Visibility: "direct"})
+	must(err)
+	if talks, err := c.GetConversations(ctx, nil); err != nil || len(talks) != 1 || talks[0].LastStatus.ID != direct.ID || talks[0].Unread || len(talks[0].Accounts) != 1 || talks[0].Accounts[0].ID != them.ID {
+		t.Errorf("her conversations are %+v, %v", talks, err)
+	} else if err := c.MarkConversationAsRead(ctx, talks[0].ID); err != nil {
+		t.Errorf("to read one: %v", err)
+	}
+	later := time.Now().Add(time.Hour)
+	waits, err := c.PostStatus(ctx, &mastodon.Toot{Status: "later", ScheduledAt: &later})
+	if err != nil || waits.ScheduledParams.Text != "later" || waits.ScheduledParams.Visibility != "public" {
+		t.Errorf("a post that waits is %+v, %v", waits, err)
+	}
+	if _, err := c.UpdateStatus(ctx, &mastodon.Toot{Status: "with a picture, edited"}, shown.ID); err != nil {
+		t.Fatal(err)
+	}
+	if vs, err := c.GetStatusHistory(ctx, shown.ID); err != nil || len(vs) != 2 || !strings.Contains(vs[1].Content, "edited") {
+		t.Errorf("its versions are %+v, %v", vs, err)
+	}
 	list, err := c.CreateList(ctx, "Bakers")
 	must(err)
 	must(c.AddToList(ctx, list.ID, them.ID))

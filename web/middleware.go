@@ -20,6 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"planet/activitypub"
+	"planet/web/oauth"
 )
 
 // observe gives each request an id, and writes its line and its numbers when it has been answered. The line names the route
@@ -203,10 +204,46 @@ var (
 	quotaAPI       = quota{"api", 10, 600}    // a family behind one address, with several apps each
 )
 
+// What one app, or one address without a token, may ask of the API: Mastodon's numbers, which apps are made for.
+var (
+	quotaToken     = quota{"token", 1, 300}               // 300 in five minutes
+	quotaNobody    = quota{"nobody", 1, 300}              // likewise
+	quotaUpload    = quota{"upload", 30.0 / 1800, 30}     // 30 in half an hour
+	quotaTakenBack = quota{"taken back", 30.0 / 1800, 30} // likewise: each goes out to other servers
+	quotaSignUp    = quota{"sign-up", 5.0 / 1800, 5}      // 5 in half an hour
+)
+
+// claim is a quota that a request has to find room in, and whose that is.
+type claim struct {
+	quota
+	whose string // a network, or the hash of a token
+}
+
+// claims are all the quotas of a request.
+func claims(c echo.Context) []claim {
+	r, from := c.Request(), network(c.RealIP()).String()
+	if !strings.HasPrefix(r.URL.Path, "/api/") || c.Path() == "/api/v1/apps" {
+		return []claim{{quotaOf(c), from}}
+	}
+	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(kind, "Bearer") || token == "" {
+		return []claim{{quotaNobody, from}}
+	}
+	whose := oauth.Hash(strings.TrimSpace(token))
+	all := []claim{{quotaAPI, from}, {quotaToken, whose}}
+	switch r.Method + " " + c.Path() {
+	case "POST /api/v1/media", "POST /api/v2/media":
+		all = append(all, claim{quotaUpload, whose})
+	case "DELETE /api/v1/statuses/:id", "POST /api/v1/statuses/:id/unreblog":
+		all = append(all, claim{quotaTakenBack, whose})
+	case "POST /api/v1/accounts":
+		all = append(all, claim{quotaSignUp, from})
+	}
+	return all
+}
+
 func quotaOf(c echo.Context) quota {
 	switch route := c.Path(); {
-	case strings.HasPrefix(c.Request().URL.Path, "/api/") && route != "/api/v1/apps":
-		return quotaAPI
 	case secretRoute(route) || c.Request().Method == http.MethodPost && !slices.Contains(documents, route):
 		return quotaForms
 	case strings.HasPrefix(route, "/media/"):
@@ -242,18 +279,30 @@ func (s *Server) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
 		if !s.RateLimit || operational(c.Path()) {
 			return next(c)
 		}
-		q := quotaOf(c)
-		wait := s.limits.take(c.RealIP(), q)
-		if wait == 0 {
-			return next(c)
+		h, least := c.Response().Header(), -1
+		for _, claim := range claims(c) {
+			wait, left, full := s.limits.take(claim.whose, claim.quota)
+			if wait > 0 {
+				s.counts.limited.Add(1)
+				limited(h, claim.quota, 0, s.DB.Now().Add(wait))
+				return &limitError{wait}
+			}
+			if least < 0 || left < least { // the one that will be empty first
+				least = left
+				if strings.HasPrefix(c.Request().URL.Path, "/api/") {
+					limited(h, claim.quota, left, s.DB.Now().Add(full))
+				}
+			}
 		}
-		s.counts.limited.Add(1)
-		h := c.Response().Header()
-		h.Set("X-RateLimit-Limit", strconv.Itoa(q.burst))
-		h.Set("X-RateLimit-Remaining", "0")
-		h.Set("X-RateLimit-Reset", s.DB.Now().Add(wait).UTC().Format("2006-01-02T15:04:05.000Z"))
-		return &limitError{wait}
+		return next(c)
 	}
+}
+
+// limited says how much more a client may ask, and when all of it again or, with nothing left, the next.
+func limited(h http.Header, q quota, left int, reset time.Time) {
+	h.Set("X-RateLimit-Limit", strconv.Itoa(q.burst))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(left))
+	h.Set("X-RateLimit-Reset", reset.UTC().Format("2006-01-02T15:04:05.000Z"))
 }
 
 // limitError says for how long a client had better wait.
@@ -276,14 +325,11 @@ type limits struct {
 const (
 	maxClients = 50_000
 	sweepEvery = time.Minute
-	idleClient = 10 * time.Minute // longer than any bucket takes to fill
+	idleClient = 40 * time.Minute // longer than any bucket takes to fill
 )
 
-// client is one network that asks for one kind of address: an IPv4 address, or the /64 that one IPv6 customer has.
-type client struct {
-	net  netip.Prefix
-	kind string
-}
+// client is who asks for one kind of address: a network (an IPv4 address, or the /64 that one IPv6 customer has), or an app.
+type client struct{ whose, kind string }
 
 type bucket struct {
 	*rate.Limiter
@@ -294,9 +340,9 @@ func newLimits(now func() time.Time) *limits {
 	return &limits{now: now, clients: map[client]*bucket{}, swept: now()}
 }
 
-// take takes one token; when there is none it says how long it takes until there is one. An address that cannot be read
-// shares one bucket with all such.
-func (l *limits) take(address string, q quota) (wait time.Duration) {
+// take takes one token; when there is none it says how long it takes until there is one. It also says how many are left, and how long it takes until there are all again.
+// Addresses that cannot be read share one bucket.
+func (l *limits) take(whose string, q quota) (wait time.Duration, left int, full time.Duration) {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -308,7 +354,7 @@ func (l *limits) take(address string, q quota) (wait time.Duration) {
 			}
 		}
 	}
-	key := client{network(address), q.kind}
+	key := client{whose, q.kind}
 	b := l.clients[key]
 	if b == nil {
 		if len(l.clients) >= maxClients {
@@ -321,11 +367,14 @@ func (l *limits) take(address string, q quota) (wait time.Duration) {
 		l.clients[key] = b
 	}
 	b.seen = now
-	if b.AllowN(now, 1) {
-		return 0
+	span := func(tokens float64) time.Duration {
+		return time.Duration(tokens / float64(q.every) * float64(time.Second))
 	}
-	missing := 1 - b.TokensAt(now)
-	return max(time.Duration(missing/float64(q.every)*float64(time.Second)), time.Second)
+	if b.AllowN(now, 1) {
+		there := max(b.TokensAt(now), 0)
+		return 0, int(there), span(float64(q.burst) - there)
+	}
+	return max(span(1-b.TokensAt(now)), time.Second), 0, 0
 }
 
 func network(address string) netip.Prefix {

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,7 @@ import (
 	"planet/storage"
 	"planet/storage/storagetest"
 	"planet/web"
+	"planet/web/oauth"
 )
 
 func TestMain(m *testing.M) {
@@ -813,6 +815,76 @@ func TestWhoAsksTooMuchIsToldWhenToComeAgain(t *testing.T) {
 	s.want(s.getAs(activityJSON, "/actor"), http.StatusOK) // servers have a measure of their own
 	now = now.Add(time.Second)
 	s.want(s.get("/"), http.StatusOK)
+}
+
+// TestAnAppIsToldHowMuchItMayAsk: on every answer of the API, by token and by address, and less of what is dear.
+func TestAnAppIsToldHowMuchItMayAsk(t *testing.T) {
+	now := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+	s := newSite(t, func(c *web.Config) { c.RateLimit = true; c.DB.Now = func() time.Time { return now } })
+	by := s.coop("bakery", "Bakery")
+	token := func() string {
+		t.Helper()
+		secret := oauth.NewSecret()
+		if err := s.db.SaveToken(t.Context(), &storage.Token{Hash: oauth.Hash(secret), UserID: by.User.ID, ActorID: by.User.ActorID, Scopes: "read write"}); err != nil {
+			t.Fatal(err)
+		}
+		return secret
+	}
+	ask := func(token, method, path string) *httptest.ResponseRecorder {
+		r := from(method, path, nil)
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		return s.ask(r)
+	}
+	want := func(w *httptest.ResponseRecorder, code int, limit, left, reset string) {
+		t.Helper()
+		h := w.Header()
+		if w.Code != code || h.Get("X-RateLimit-Limit") != limit || h.Get("X-RateLimit-Remaining") != left || h.Get("X-RateLimit-Reset") != "2026-11-24T"+reset+"Z" || (code == 429) != (h.Get("Retry-After") != "") {
+			t.Errorf("%d %v, want %d with %s of %s until %s", w.Code, h, code, left, limit, reset)
+		}
+	}
+	one, two := token(), token()
+	const home = "/api/v1/timelines/home"
+	want(ask(one, "GET", home), 200, "300", "299", "09:00:01.000")
+	want(ask(one, "GET", home), 200, "300", "298", "09:00:02.000")
+	want(ask(two, "GET", home), 200, "300", "299", "09:00:01.000")
+	want(ask(one, "GET", "/api/v1/nothing"), 404, "300", "297", "09:00:03.000")
+	want(ask("made up", "GET", home), 401, "300", "299", "09:00:01.000")
+	want(ask("", "GET", "/api/v1/instance"), 200, "300", "299", "09:00:01.000")
+	for range 297 {
+		if w := ask(one, "GET", "/api/v1/streaming/health"); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	want(ask(one, "GET", home), 429, "300", "0", "09:00:01.000")
+	want(ask(two, "GET", home), 200, "600", "296", "09:00:30.400") // another app, at an address that has asked for more
+	now = now.Add(time.Second)
+	want(ask(one, "GET", home), 200, "300", "0", "09:05:01.000")
+	// What goes out to other servers, and what takes disk.
+	want(ask(two, "DELETE", "/api/v1/statuses/1"), 404, "30", "29", "09:01:01.000")
+	for range 29 {
+		ask(two, "POST", "/api/v1/statuses/1/unreblog")
+	}
+	want(ask(two, "DELETE", "/api/v1/statuses/1"), 429, "30", "0", "09:01:01.000")
+	want(ask(two, "POST", "/api/v2/media"), 422, "30", "29", "09:01:01.000")
+	now = now.Add(time.Hour)
+	app := func() string {
+		t.Helper()
+		a := &storage.App{ClientID: oauth.NewSecret(), SecretHash: "x", Name: "An app", RedirectURIs: []string{oauth.OutOfBand}, Scopes: "write"}
+		if err := s.db.SaveApp(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		secret := oauth.NewSecret()
+		if err := s.db.SaveToken(t.Context(), &storage.Token{Hash: oauth.Hash(secret), AppID: a.ID, Scopes: "write"}); err != nil {
+			t.Fatal(err)
+		}
+		return secret
+	}
+	for i := range 5 { // by address: another app is no way around it
+		want(ask(app(), "POST", "/api/v1/accounts"), 422, "5", strconv.Itoa(4-i), now.Add(time.Duration(i+1)*6*time.Minute).Format("15:04:05.000"))
+	}
+	want(ask(app(), "POST", "/api/v1/accounts"), 429, "5", "0", now.Add(6*time.Minute).Format("15:04:05.000"))
 }
 
 func TestMetricsAreForThisMachine(t *testing.T) {

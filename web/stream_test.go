@@ -192,3 +192,41 @@ func TestWEB263StreamsOfOthers(t *testing.T) {
 		t.Error("the stream goes on after the node was stopped")
 	}
 }
+
+// TestTheStreamOfDirectPosts: a direct post is the conversation in which it is, to those who write and read it; what is of no interest to a reader is in no stream of hers.
+func TestTheStreamOfDirectPosts(t *testing.T) {
+	s := newSite(t)
+	by := s.coop("bakery", "Bakery")
+	mill := s.coop("mill", "Mill")
+	a := s.register("read write")
+	token := a.token("by_bakery", "", "read write")
+	address := s.live()
+	direct, _ := dial(t, address+"?stream=direct&access_token="+token, nil)
+	public, _ := dial(t, address+"?stream=public&access_token="+token, nil)
+	me, err := s.db.ActorByID(t.Context(), by.User.ActorID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	her := activitypub.By{User: by.User, Actor: me}
+	if _, err := s.node.Mute(t.Context(), her, "@mill@rye.example", 0); err != nil {
+		t.Fatal(err)
+	}
+	s.say(mill, activitypub.Draft{Text: "@by_bakery@rye.example psst", Visibility: storage.Direct})
+	s.say(mill, activitypub.Draft{Text: "loud"})
+	p := s.say(by, activitypub.Draft{Text: "@by_bakery@rye.example the oven", Visibility: storage.Direct})
+	q := s.say(by, activitypub.Draft{Text: "open"})
+	f, ok := next(t, direct, 10*time.Second)
+	var got struct {
+		ID         string
+		Unread     bool
+		Accounts   []struct{ Acct string }
+		LastStatus struct{ ID string } `json:"last_status"`
+	}
+	_ = json.Unmarshal([]byte(f.Payload), &got)
+	if !ok || f.Event != "conversation" || f.Stream[0] != "direct" || !got.Unread || got.LastStatus.ID != p.ID.String() || len(got.Accounts) != 1 || got.Accounts[0].Acct != "bakery" {
+		t.Errorf("the stream of direct posts says %+v", f)
+	}
+	if f, ok := next(t, public, 10*time.Second); !ok || f.Event != "update" || !strings.Contains(f.Payload, q.ID.String()) {
+		t.Errorf("the public stream says %+v, want what is not muted", f)
+	}
+}

@@ -27,7 +27,7 @@ type Config struct {
 	Listen          string   `env:"PLANET_LISTEN" default:"localhost:8080" placeholder:"HOST:PORT" help:"Address to listen on."`
 	Data            string   `env:"PLANET_DATA" default:"./planet-data" placeholder:"DIR" help:"Directory for database, media and keys; only its owner may read it."`
 	Database        string   `env:"PLANET_DATABASE" placeholder:"DSN" secret:"" help:"A SQLite file, or postgres://… (default: planet.db in the data directory)."`
-	Signup          string   `env:"PLANET_SIGNUP" default:"invite" placeholder:"MODE" help:"Who may sign up: closed or invite (approval and open are not built yet)."`
+	Signup          string   `env:"PLANET_SIGNUP" default:"invite" placeholder:"MODE" help:"Who may sign up: closed, invite or, by an app, open (approval is not built yet)."`
 	Federation      string   `env:"PLANET_FEDERATION" default:"open" placeholder:"MODE" help:"Which servers to speak with: open (all but those that are blocked), allowlist (those that planet domain allow names) or off (none)."`
 	AuthorizedFetch string   `env:"PLANET_AUTHORIZED_FETCH" default:"off" placeholder:"on|off" help:"on: only signed requests read ActivityPub documents (the instance actor stays open)."`
 	AllowNets       []string `env:"PLANET_ALLOW_NETS" placeholder:"CIDR,…" help:"Networks outside the public internet that fetches and deliveries may reach (tests, private networks)."`
@@ -172,8 +172,8 @@ func (c *Config) check() error {
 		}
 	}
 	// A setting that did nothing would be worse than none: a node that should be closed would be open.
-	if c.Signup == "approval" || c.Signup == "open" {
-		return fmt.Errorf("signup: %s is not built yet; use invite or closed", c.Signup)
+	if c.Signup == "approval" {
+		return fmt.Errorf("signup: %s is not built yet; use invite, closed or open", c.Signup)
 	}
 	if _, err := parseSize(c.MediaCache); err != nil {
 		return fmt.Errorf("media_cache: %w", err)

@@ -53,6 +53,7 @@ type cli struct {
 	User         userCmd         `cmd:"" help:"People and their accounts, here and, to suspend or silence them, elsewhere."`
 	Coop         coopCmd         `cmd:"" help:"Co-ops and who has which role in them."`
 	Invite       inviteCmd       `cmd:"" help:"Invitations."`
+	Announcement announcementCmd `cmd:"" help:"What everybody who signs in is told: create, list, remove."`
 	Token        tokenCmd        `cmd:"" help:"Access tokens for apps and scripts."`
 	Post         postCmd         `cmd:"" help:"Publish posts and answer those of others: like, boost, vote, keep, pin."`
 	Offer        offerCmd        `cmd:"" help:"Offers and requests: create, list, show, edit, pause, close."`

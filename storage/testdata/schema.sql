@@ -140,6 +140,32 @@ CREATE TABLE agreements (
   PRIMARY KEY (coop_id, version)
 );
 
+CREATE TABLE announcement_reactions (
+  announcement_id INTEGER NOT NULL REFERENCES announcements (id) ON DELETE CASCADE,
+  actor_id        INTEGER NOT NULL REFERENCES actors (id),
+  name            TEXT NOT NULL, -- an emoji
+  created_at      DATETIME NOT NULL,
+  PRIMARY KEY (announcement_id, actor_id, name)
+);
+
+CREATE INDEX announcement_reactions_actor ON announcement_reactions (actor_id);
+
+CREATE TABLE announcement_readers (
+  announcement_id INTEGER NOT NULL REFERENCES announcements (id) ON DELETE CASCADE,
+  actor_id        INTEGER NOT NULL REFERENCES actors (id),
+  PRIMARY KEY (announcement_id, actor_id)
+);
+
+CREATE INDEX announcement_readers_actor ON announcement_readers (actor_id);
+
+CREATE TABLE announcements (
+  id         INTEGER PRIMARY KEY,
+  source     TEXT NOT NULL, -- as it was typed
+  content    TEXT NOT NULL, -- safe HTML
+  created_at DATETIME NOT NULL,
+  ends_at    DATETIME
+);
+
 CREATE TABLE approvals (
   join_request_id INTEGER NOT NULL REFERENCES join_requests (id),
   user_id         INTEGER NOT NULL REFERENCES users (id),
@@ -241,6 +267,19 @@ CREATE INDEX contributions_coop ON contributions (coop_id, id);
 
 CREATE UNIQUE INDEX contributions_correct ON contributions (corrects) WHERE state IN ('kept', 'confirmed');
 
+CREATE TABLE conversations (
+  id           INTEGER PRIMARY KEY,
+  actor_id     INTEGER NOT NULL REFERENCES actors (id),
+  thread       TEXT NOT NULL, -- posts.conversation, or where that is '' the id of the first post
+  last_post_id INTEGER NOT NULL REFERENCES posts (id),
+  unread       BOOLEAN NOT NULL,
+  UNIQUE (actor_id, thread)
+);
+
+CREATE INDEX conversations_actor ON conversations (actor_id, last_post_id);
+
+CREATE INDEX conversations_last ON conversations (last_post_id);
+
 CREATE TABLE coops (
   actor_id      INTEGER PRIMARY KEY REFERENCES actors (id),
   joining       TEXT NOT NULL CHECK (joining IN ('open', 'approval', 'invite')),
@@ -310,6 +349,14 @@ CREATE INDEX deliveries_due ON deliveries (next_at, id) WHERE state = 'queued';
 
 CREATE INDEX deliveries_host ON deliveries (host, object, id) WHERE state = 'queued';
 
+CREATE TABLE domain_blocks (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  domain     TEXT NOT NULL, -- as actors.domain
+  created_at DATETIME NOT NULL,
+  UNIQUE (actor_id, domain)
+);
+
 CREATE TABLE domain_rules (
   domain     TEXT PRIMARY KEY, -- and all names below it
   kind       TEXT NOT NULL CHECK (kind IN ('block', 'silence', 'allow')),
@@ -336,6 +383,15 @@ CREATE TABLE filter_keywords (
 );
 
 CREATE INDEX filter_keywords_filter ON filter_keywords (filter_id);
+
+CREATE TABLE filter_posts (
+  id        INTEGER PRIMARY KEY,
+  filter_id INTEGER NOT NULL REFERENCES filters (id) ON DELETE CASCADE,
+  post_id   INTEGER NOT NULL REFERENCES posts (id) ON DELETE CASCADE,
+  UNIQUE (filter_id, post_id)
+);
+
+CREATE INDEX filter_posts_post ON filter_posts (post_id);
 
 CREATE TABLE filters (
   id         INTEGER PRIMARY KEY,
@@ -552,7 +608,7 @@ CREATE TABLE media (
   focus_y    REAL NOT NULL,
   created_at DATETIME NOT NULL,
   freed_at   DATETIME -- the file may go
-);
+, scheduled_id INTEGER NOT NULL DEFAULT 0);
 
 CREATE INDEX media_actor ON media (actor_id);
 
@@ -561,6 +617,8 @@ CREATE INDEX media_freed ON media (id) WHERE freed_at IS NOT NULL;
 CREATE INDEX media_name ON media (name);
 
 CREATE INDEX media_post ON media (post_id) WHERE post_id <> 0;
+
+CREATE INDEX media_scheduled ON media (scheduled_id) WHERE scheduled_id <> 0;
 
 CREATE INDEX media_unattached ON media (created_at) WHERE post_id = 0;
 
@@ -850,6 +908,20 @@ CREATE TABLE polls (
   told_at   DATETIME -- when its numbers last went out
 );
 
+CREATE TABLE post_versions (
+  id          INTEGER PRIMARY KEY,
+  post_id     INTEGER NOT NULL REFERENCES posts (id) ON DELETE CASCADE,
+  title       TEXT NOT NULL,
+  content     TEXT NOT NULL,
+  summary     TEXT NOT NULL,
+  sensitive   BOOLEAN NOT NULL,
+  attachments TEXT, -- JSON
+  answers     TEXT, -- JSON: of its poll
+  written_at  DATETIME NOT NULL
+);
+
+CREATE INDEX post_versions_post ON post_versions (post_id, id);
+
 CREATE TABLE posts (
   id             INTEGER PRIMARY KEY,
   iri            TEXT NOT NULL UNIQUE,
@@ -945,6 +1017,23 @@ CREATE TABLE role_limits (
   amount      INTEGER NOT NULL CHECK (amount >= 0),
   PRIMARY KEY (coop_id, role, currency_id)
 );
+
+CREATE TABLE scheduled_posts (
+  id         INTEGER PRIMARY KEY,
+  actor_id   INTEGER NOT NULL REFERENCES actors (id),
+  user_id    INTEGER NOT NULL, -- who wrote it
+  app_id     INTEGER NOT NULL, -- with which app; 0: made at the command line
+  draft      TEXT NOT NULL, -- JSON
+  publish_at DATETIME NOT NULL,
+  next_at    DATETIME, -- when it is tried next; NULL: it was given up
+  attempts   INTEGER NOT NULL,
+  problem    TEXT NOT NULL, -- why it is not published, for its author; '' when nothing is wrong
+  created_at DATETIME NOT NULL
+);
+
+CREATE INDEX scheduled_posts_actor ON scheduled_posts (actor_id);
+
+CREATE INDEX scheduled_posts_next ON scheduled_posts (next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE sessions (
   id         INTEGER PRIMARY KEY,

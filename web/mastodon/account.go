@@ -91,6 +91,27 @@ func (a *API) updateCredentials(c *call) error {
 	return a.verifyCredentials(c)
 }
 
+// withoutPicture takes a picture from the caller's profile, and shows how that is then.
+func (a *API) withoutPicture(c *call, set func(activitypub.By, storage.ID) error) error {
+	if err := set(c.by(), 0); err != nil {
+		return err
+	}
+	now, err := a.DB.ActorByID(c.ctx, c.who.Actor.ID)
+	if err != nil {
+		return err
+	}
+	c.who.Actor = now
+	return a.verifyCredentials(c)
+}
+
+func (a *API) deleteAvatar(c *call) error {
+	return a.withoutPicture(c, func(by activitypub.By, none storage.ID) error { return a.Node.SetIcon(c.ctx, by, none) })
+}
+
+func (a *API) deleteHeader(c *call) error {
+	return a.withoutPicture(c, func(by activitypub.By, none storage.ID) error { return a.Node.SetHeader(c.ctx, by, none) })
+}
+
 // fieldsOf reads fields_attributes, written as a list of objects or as objects by number: those that lead somewhere are links, the others words.
 func fieldsOf(f *oauth.Form) (links []storage.Link, fields []storage.Field, any bool) {
 	for i := range 20 {
@@ -294,6 +315,11 @@ func (a *API) relationship(c *call, id storage.ID) (*Relationship, error) {
 		return nil, err
 	}
 	r.Muting, r.MutingNotifications = muted, muted
+	blocked, err := a.DB.DomainBlocked(c.ctx, me, id)
+	if err != nil {
+		return nil, err
+	}
+	r.DomainBlocking = blocked[id]
 	r.Note, err = a.DB.NoteAbout(c.ctx, me, id)
 	return r, err
 }
@@ -327,12 +353,30 @@ func (a *API) relationships(c *call) error {
 	return c.ok(out)
 }
 
+// maxFamiliar is how many are shown of those whom one follows and who follow somebody.
+const maxFamiliar = 40
+
+// familiarFollowers lists whom of those that the caller follows others are followed by.
 func (a *API) familiarFollowers(c *call) error {
 	out := []any{}
-	for _, id := range c.form.List("id") {
-		if _, err := storage.ParseID(id); err == nil {
-			out = append(out, map[string]any{"id": id, "accounts": []any{}})
+	for _, text := range c.form.List("id") {
+		id, err := storage.ParseID(text)
+		if err != nil || len(out) >= 80 {
+			continue
 		}
+		rows, err := a.DB.FamiliarFollowers(c.ctx, c.who.Actor.ID, id, maxFamiliar)
+		if err != nil {
+			return err
+		}
+		actors := make([]*storage.Actor, len(rows))
+		for i := range rows {
+			actors[i] = &rows[i]
+		}
+		accounts, err := a.accounts(c.ctx, actors)
+		if err != nil {
+			return err
+		}
+		out = append(out, map[string]any{"id": text, "accounts": accounts})
 	}
 	return c.ok(out)
 }

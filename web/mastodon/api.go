@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -35,6 +36,7 @@ type Config struct {
 type API struct {
 	Config
 	hub     hub
+	joining sync.Mutex // one person signs up at a time
 	tallies tallies
 }
 
@@ -53,6 +55,7 @@ type call struct {
 	ctx  context.Context
 	form *oauth.Form
 	who  *caller // nil for nobody
+	app  *caller // of a route for apps by themselves
 }
 
 // by is who acts, as whom.
@@ -71,6 +74,7 @@ const (
 	open   = ""       // for anybody; a token is looked at where there is one
 	stream = "stream" // asks for the token itself: it may stand elsewhere
 	anyone = "user"   // any token of a person
+	byApp  = "app"    // a token of an app by itself, with write:accounts
 )
 
 // route is a line of the table.
@@ -84,14 +88,17 @@ type route struct {
 var routes = []route{
 	{"GET", "/api/v1/instance", open, (*API).instanceV1},
 	{"GET", "/api/v2/instance", open, (*API).instance},
-	{"GET", "/api/v1/instance/peers", open, (*API).none},
+	{"GET", "/api/v1/instance/peers", open, (*API).peers},
 	{"GET", "/api/v1/instance/rules", open, (*API).none},
-	{"GET", "/api/v1/instance/activity", open, (*API).none},
+	{"GET", "/api/v1/instance/activity", open, (*API).activity},
 	{"GET", "/api/v1/instance/extended_description", open, (*API).description},
 	{"GET", "/api/v1/instance/privacy_policy", open, (*API).description},
 	{"GET", "/api/v1/instance/translation_languages", open, (*API).nothing},
 	{"GET", "/api/v1/custom_emojis", open, (*API).none},
-	{"GET", "/api/v1/announcements", anyone, (*API).none},
+	{"GET", "/api/v1/announcements", anyone, (*API).announcements},
+	{"POST", "/api/v1/announcements/:id/dismiss", "write:accounts", (*API).dismissAnnouncement},
+	{"PUT", "/api/v1/announcements/:id/reactions/:name", "write:favourites", (*API).react},
+	{"DELETE", "/api/v1/announcements/:id/reactions/:name", "write:favourites", (*API).unreact},
 	{"GET", "/api/v1/directory", open, (*API).directory},
 	{"GET", "/api/v1/trends", open, (*API).none},
 	{"GET", "/api/v1/trends/tags", open, (*API).none},
@@ -100,8 +107,11 @@ var routes = []route{
 	{"GET", "/api/v1/suggestions", "read", (*API).none},
 	{"GET", "/api/v2/suggestions", "read", (*API).none},
 
+	{"POST", "/api/v1/accounts", byApp, (*API).signUp},
 	{"GET", "/api/v1/accounts/verify_credentials", "read:accounts", (*API).verifyCredentials},
 	{"PATCH", "/api/v1/accounts/update_credentials", "write:accounts", (*API).updateCredentials},
+	{"DELETE", "/api/v1/profile/avatar", "write:accounts", (*API).deleteAvatar},
+	{"DELETE", "/api/v1/profile/header", "write:accounts", (*API).deleteHeader},
 	{"GET", "/api/v1/preferences", "read:accounts", (*API).preferences},
 	{"GET", "/api/v1/accounts/relationships", "read:follows", (*API).relationships},
 	{"GET", "/api/v1/accounts/familiar_followers", "read:follows", (*API).familiarFollowers},
@@ -127,7 +137,9 @@ var routes = []route{
 	{"POST", "/api/v1/follow_requests/:id/reject", "write:follows", (*API).rejectFollow},
 	{"GET", "/api/v1/blocks", "read:blocks", (*API).blocks},
 	{"GET", "/api/v1/mutes", "read:mutes", (*API).mutes},
-	{"GET", "/api/v1/domain_blocks", "read:blocks", (*API).none},
+	{"GET", "/api/v1/domain_blocks", "read:blocks", (*API).domainBlocks},
+	{"POST", "/api/v1/domain_blocks", "write:blocks", (*API).blockDomain},
+	{"DELETE", "/api/v1/domain_blocks", "write:blocks", (*API).unblockDomain},
 	{"GET", "/api/v1/endorsements", "read:accounts", (*API).none},
 	{"GET", "/api/v1/featured_tags", "read:accounts", (*API).featuredTags},
 	{"POST", "/api/v1/featured_tags", "write:accounts", (*API).featureTag},
@@ -157,7 +169,10 @@ var routes = []route{
 	{"DELETE", "/api/v2/filters/:id", "write:filters", (*API).deleteFilter},
 	{"GET", "/api/v2/filters/:id/keywords", "read:filters", (*API).filterKeywords},
 	{"POST", "/api/v2/filters/:id/keywords", "write:filters", (*API).addKeyword},
-	{"GET", "/api/v2/filters/:id/statuses", "read:filters", (*API).none},
+	{"GET", "/api/v2/filters/:id/statuses", "read:filters", (*API).filterPosts},
+	{"POST", "/api/v2/filters/:id/statuses", "write:filters", (*API).addFilterPost},
+	{"GET", "/api/v2/filters/statuses/:id", "read:filters", (*API).showFilterPost},
+	{"DELETE", "/api/v2/filters/statuses/:id", "write:filters", (*API).deleteFilterPost},
 	{"GET", "/api/v2/filters/keywords/:id", "read:filters", (*API).showKeyword},
 	{"PUT", "/api/v2/filters/keywords/:id", "write:filters", (*API).updateKeyword},
 	{"DELETE", "/api/v2/filters/keywords/:id", "write:filters", (*API).deleteKeyword},
@@ -166,8 +181,14 @@ var routes = []route{
 	{"GET", "/api/v1/filters/:id", "read:filters", (*API).showOldFilter},
 	{"PUT", "/api/v1/filters/:id", "write:filters", (*API).updateOldFilter},
 	{"DELETE", "/api/v1/filters/:id", "write:filters", (*API).deleteOldFilter},
-	{"GET", "/api/v1/conversations", "read:statuses", (*API).none},
-	{"GET", "/api/v1/scheduled_statuses", "read:statuses", (*API).none},
+	{"GET", "/api/v1/conversations", "read:statuses", (*API).conversations},
+	{"POST", "/api/v1/conversations/:id/read", "write:conversations", (*API).readConversation},
+	{"POST", "/api/v1/conversations/:id/unread", "write:conversations", (*API).unreadConversation},
+	{"DELETE", "/api/v1/conversations/:id", "write:conversations", (*API).deleteConversation},
+	{"GET", "/api/v1/scheduled_statuses", "read:statuses", (*API).scheduledStatuses},
+	{"GET", "/api/v1/scheduled_statuses/:id", "read:statuses", (*API).showScheduled},
+	{"PUT", "/api/v1/scheduled_statuses/:id", "write:statuses", (*API).reschedule},
+	{"DELETE", "/api/v1/scheduled_statuses/:id", "write:statuses", (*API).unschedule},
 
 	{"POST", "/api/v1/statuses", "write:statuses", (*API).publish},
 	{"GET", "/api/v1/statuses", open, (*API).showStatuses},
@@ -255,7 +276,11 @@ func (a *API) serve(c echo.Context, r route) error {
 		if who.User != nil {
 			k.who = who
 		}
-		if r.scope != open {
+		if r.scope == byApp {
+			if k.app = who; who.User != nil || who.App == nil || !who.Scopes.Allow("write:accounts") {
+				return &oauth.Error{Status: http.StatusForbidden, Code: "This action is outside the authorized scopes", Description: "it takes a token of the app itself, with write:accounts"}
+			}
+		} else if r.scope != open {
 			scope := r.scope
 			if scope == anyone {
 				scope = who.Token.Scopes // any will do, but it has to be a person's

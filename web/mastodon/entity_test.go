@@ -33,8 +33,9 @@ var shapes = map[string]shape{
 	"marked":       {"favourited": "bool", "reblogged": "bool", "bookmarked": "bool", "muted": "bool", "pinned": "bool", "filtered": "[]filtered"},
 	"filtered":     {"filter": "filterv2", "keyword_matches": "[]text", "status_matches": "[]text"},
 	"filterv2":     {"id": "id", "title": "text", "context": "[]text", "expires_at": "time?", "filter_action": "text"},
-	"filter":       {"id": "id", "title": "text", "context": "[]text", "expires_at": "time?", "filter_action": "text", "keywords": "[]keyword", "statuses": "[]any"},
+	"filter":       {"id": "id", "title": "text", "context": "[]text", "expires_at": "time?", "filter_action": "text", "keywords": "[]keyword", "statuses": "[]filterstatus"},
 	"oldfilter":    {"id": "id", "phrase": "text", "context": "[]text", "expires_at": "time?", "whole_word": "bool", "irreversible": "bool"},
+	"filterstatus": {"id": "id", "status_id": "id"},
 	"keyword":      {"id": "id", "keyword": "text", "whole_word": "bool"},
 	"mention":      {"id": "id", "username": "text", "acct": "text", "url": "address"},
 	"tag":          {"name": "text", "url": "address", "history": "[]any"},
@@ -53,9 +54,20 @@ var shapes = map[string]shape{
 	"edit":         {"content": "text", "spoiler_text": "text", "sensitive": "bool", "created_at": "time", "account": "account", "media_attachments": "[]attachment", "emojis": "[]emoji"},
 	"markers":      {"home": "marker", "notifications": "marker"},
 	"marker":       {"last_read_id": "text", "version": "number", "updated_at": "time"},
-	"featured":     {"id": "id", "name": "text", "url": "address", "statuses_count": "text", "last_status_at": "any?"},
-	"instance":     {"domain": "text", "title": "text", "version": "text", "source_url": "text", "description": "text", "usage": "any", "thumbnail": "thumbnail", "languages": "[]text", "configuration": "configuration", "registrations": "registrations", "contact": "contact", "rules": "[]any", "api_versions": "any"},
-	"thumbnail":    {"url": "address"}, "registrations": {"enabled": "bool", "approval_required": "bool"}, "contact": {"email": "text", "account": "account?"},
+	"featured":     {"id": "id", "name": "text", "url": "address", "statuses_count": "text", "last_status_at": "day?"},
+	"pollonce":     {"options": "[]title"}, "title": {"title": "text"}, "edited": {"poll": "pollonce"},
+	"scheduled": {"id": "id", "scheduled_at": "time", "params": "params", "media_attachments": "[]attachment"},
+	"params": {"text": "text", "poll": "pollparams?", "media_ids": "[]id", "sensitive": "bool", "spoiler_text": "text", "visibility": "visibility", "in_reply_to_id": "id?", "language": "text?",
+		"application_id": "id", "idempotency": "text?", "with_rate_limit": "bool", "scheduled_at": "time?"},
+	"pollparams":   {"options": "[]text", "expires_in": "number", "multiple": "bool", "hide_totals": "bool"},
+	"conversation": {"id": "id", "unread": "bool", "accounts": "[]account", "last_status": "status"},
+	"familiar":     {"id": "id", "accounts": "[]account"},
+	"announcement": {"id": "id", "content": "text", "starts_at": "time?", "ends_at": "time?", "all_day": "bool", "published_at": "time", "updated_at": "time", "read": "bool", "mentions": "[]mention",
+		"statuses": "[]any", "tags": "[]tag", "emojis": "[]emoji", "reactions": "[]reaction"},
+	"reaction":  {"name": "text", "count": "number", "me": "bool"},
+	"week":      {"week": "text", "statuses": "text", "logins": "text", "registrations": "text"},
+	"instance":  {"domain": "text", "title": "text", "version": "text", "source_url": "text", "description": "text", "usage": "any", "thumbnail": "thumbnail", "languages": "[]text", "configuration": "configuration", "registrations": "registrations", "contact": "contact", "rules": "[]any", "api_versions": "any"},
+	"thumbnail": {"url": "address"}, "registrations": {"enabled": "bool", "approval_required": "bool"}, "contact": {"email": "text", "account": "account?"},
 	"configuration":    {"urls": "urls", "statuses": "any", "polls": "any", "media_attachments": "any", "accounts": "any", "translation": "any", "vapid": "any"},
 	"urls":             {"streaming": "text"},
 	"oldinstance":      {"uri": "text", "title": "text", "version": "text", "urls": "any", "stats": "any", "configuration": "configuration", "contact_account": "account?", "rules": "[]any", "max_toot_chars": "number"},
@@ -179,6 +191,20 @@ func everyEntityIsWhole(t *testing.T, db *storage.DB) {
 	must(d.db.SetListMember(ctx, list.ID, bo.Actor.ID, true))
 	filter := &storage.Filter{ActorID: d.by.Actor.ID, Title: "Wheat", Contexts: []string{"home"}, Action: "warn", Keywords: []storage.FilterKeyword{{Keyword: "wheat", WholeWord: true}}}
 	must(d.db.SaveFilter(ctx, filter))
+	inFilter := &storage.FilterPost{FilterID: filter.ID, PostID: reply.ID}
+	must(d.db.AddFilterPost(ctx, inFilter))
+	waits, err := d.node.Schedule(ctx, d.by, activitypub.Draft{Text: "Later", InReplyTo: reply.IRI, Media: []storage.ID{d.picture(d.by)}}, time.Now().Add(time.Hour), 7)
+	must(err)
+	asks, err := d.node.Schedule(ctx, d.by, activitypub.Draft{Text: "Which?", Poll: &activitypub.PollDraft{Options: []string{"a", "b"}, Lasts: time.Hour}}, time.Now().Add(time.Hour), 7)
+	must(err)
+	d.says(bo, activitypub.Draft{Text: "@ana@rye.example between us", Visibility: storage.Direct})
+	must(d.node.BlockDomain(ctx, d.by, "loud.example"))
+	cleo := d.person("cleo")
+	_, err = d.node.Follow(ctx, bo, "@cleo@rye.example")
+	must(err)
+	told, err := d.node.CreateAnnouncement(ctx, "We move", nil)
+	must(err)
+	must(d.db.React(ctx, told.ID, d.by.Actor.ID, "🍞", 8))
 	must(d.db.SaveFollowedTag(ctx, &storage.FollowedTag{ActorID: d.by.Actor.ID, Name: "rye"}))
 	must(d.db.SaveFollowedTag(ctx, &storage.FollowedTag{ActorID: d.by.Actor.ID, Name: "bread", Featured: true}))
 	news, err := d.db.Notifications(ctx, d.by.Actor.ID, storage.Page{})
@@ -199,6 +225,10 @@ func everyEntityIsWhole(t *testing.T, db *storage.DB) {
 		{"/api/v1/notifications", "[]notification"}, {"/api/v1/notifications/" + news[0].ID.String(), "notification"}, {"/api/v1/notifications/unread_count", "count"},
 		{"/api/v1/markers?timeline[]=home&timeline[]=notifications", "markers"}, {"/api/v2/search?q=bread", "search"}, {"/api/v2/search?q=" + d.post.URL + "&resolve=true", "search"},
 		{"/api/v1/lists", "[]list"}, {"/api/v1/lists/" + list.ID.String() + "/accounts", "[]account"}, {"/api/v2/filters", "[]filter"}, {"/api/v1/filters", "[]oldfilter"},
+		{"/api/v1/scheduled_statuses", "[]scheduled"}, {"/api/v1/scheduled_statuses/" + waits.ID.String(), "scheduled"}, {"/api/v1/scheduled_statuses/" + asks.ID.String(), "scheduled"},
+		{"/api/v1/conversations", "[]conversation"}, {"/api/v1/domain_blocks", "[]text"}, {"/api/v1/accounts/familiar_followers?id[]=" + cleo.Actor.ID.String(), "[]familiar"},
+		{"/api/v1/announcements", "[]announcement"}, {"/api/v1/instance/activity", "[]week"}, {"/api/v1/statuses/" + post + "/history", "[]edited"},
+		{"/api/v2/filters/" + filter.ID.String() + "/statuses", "[]filterstatus"}, {"/api/v2/filters/statuses/" + inFilter.ID.String(), "filterstatus"},
 		{"/api/v2/filters/" + filter.ID.String() + "/keywords", "[]keyword"}, {"/api/v1/featured_tags", "[]featured"},
 	} {
 		w := d.ask(token, "GET", c.path, nil)

@@ -18,13 +18,19 @@ var contexts = []string{"home", "notifications", "public", "thread", "account"}
 
 // Filter is what somebody does not want to read.
 type Filter struct {
-	ID        string    `json:"id"`
-	Title     string    `json:"title"`
-	Context   []string  `json:"context"`
-	ExpiresAt *string   `json:"expires_at"`
-	Action    string    `json:"filter_action"`
-	Keywords  []Keyword `json:"keywords,omitzero"` // not within a FilterResult
-	Statuses  []any     `json:"statuses,omitzero"`
+	ID        string         `json:"id"`
+	Title     string         `json:"title"`
+	Context   []string       `json:"context"`
+	ExpiresAt *string        `json:"expires_at"`
+	Action    string         `json:"filter_action"`
+	Keywords  []Keyword      `json:"keywords,omitzero"` // not within a FilterResult
+	Statuses  []FilterStatus `json:"statuses,omitzero"`
+}
+
+// FilterStatus is a single post of a filter.
+type FilterStatus struct {
+	ID       string `json:"id"`
+	StatusID string `json:"status_id"`
 }
 
 // Keyword is a word of a filter.
@@ -47,8 +53,20 @@ func filterToWire(f *storage.Filter) Filter {
 
 func wholeFilterToWire(f *storage.Filter) Filter {
 	out := filterToWire(f)
-	out.Keywords, out.Statuses = keywordsToWire(f), []any{}
+	out.Keywords, out.Statuses = keywordsToWire(f), filterPostsToWire(f)
 	return out
+}
+
+func filterPostsToWire(f *storage.Filter) []FilterStatus {
+	out := []FilterStatus{}
+	for i := range f.Posts {
+		out = append(out, filterPostToWire(&f.Posts[i]))
+	}
+	return out
+}
+
+func filterPostToWire(p *storage.FilterPost) FilterStatus {
+	return FilterStatus{p.ID.String(), p.PostID.String()}
 }
 
 func keywordsToWire(f *storage.Filter) []Keyword {
@@ -68,7 +86,8 @@ type sieve []sifter
 
 type sifter struct {
 	filter  *storage.Filter
-	pattern *regexp.Regexp // each word is a group
+	pattern *regexp.Regexp // each word is a group; nil when there are none
+	posts   []string       // ids of single posts
 }
 
 // sieveOf reads an actor's filters that hold now.
@@ -80,8 +99,12 @@ func (a *API) sieveOf(ctx context.Context, actor storage.ID) (sieve, error) {
 	var out sieve
 	for i := range rows {
 		f := &rows[i]
-		if f.ExpiresAt != nil && a.DB.Now().After(*f.ExpiresAt) || len(f.Keywords) == 0 {
+		if f.ExpiresAt != nil && a.DB.Now().After(*f.ExpiresAt) || len(f.Keywords) == 0 && len(f.Posts) == 0 {
 			continue
+		}
+		s := sifter{filter: f}
+		for _, p := range f.Posts {
+			s.posts = append(s.posts, p.PostID.String())
 		}
 		var words []string
 		for _, k := range f.Keywords {
@@ -91,11 +114,12 @@ func (a *API) sieveOf(ctx context.Context, actor storage.ID) (sieve, error) {
 			}
 			words = append(words, word)
 		}
-		p, err := regexp.Compile(`(?i)` + strings.Join(words, "|"))
-		if err != nil {
-			return nil, fmt.Errorf("filter %s: %w", f.ID, err)
+		if len(words) > 0 {
+			if s.pattern, err = regexp.Compile(`(?i)` + strings.Join(words, "|")); err != nil {
+				return nil, fmt.Errorf("filter %s: %w", f.ID, err)
+			}
 		}
-		out = append(out, sifter{f, p})
+		out = append(out, s)
 	}
 	return out, nil
 }
@@ -118,8 +142,10 @@ func (s sieve) sift(e *Status) []FilterResult {
 	if len(s) == 0 {
 		return out
 	}
+	ids := []string{e.ID}
 	if e.Reblog != nil {
 		e = e.Reblog
+		ids = append(ids, e.ID)
 	}
 	text := e.SpoilerText + "\n" + plain(e.Content)
 	for _, m := range e.MediaAttachments {
@@ -133,16 +159,23 @@ func (s sieve) sift(e *Status) []FilterResult {
 		}
 	}
 	for _, f := range s {
-		var hits []string
-		for _, found := range f.pattern.FindAllStringSubmatch(text, 10) {
-			for _, word := range found[1:] {
-				if word != "" && !slices.Contains(hits, word) {
-					hits = append(hits, word)
+		hits, single := []string{}, []string{}
+		for _, id := range ids {
+			if slices.Contains(f.posts, id) {
+				single = append(single, id)
+			}
+		}
+		if f.pattern != nil {
+			for _, found := range f.pattern.FindAllStringSubmatch(text, 10) {
+				for _, word := range found[1:] {
+					if word != "" && !slices.Contains(hits, word) {
+						hits = append(hits, word)
+					}
 				}
 			}
 		}
-		if len(hits) > 0 {
-			out = append(out, FilterResult{filterToWire(f.filter), hits, []string{}})
+		if len(hits)+len(single) > 0 {
+			out = append(out, FilterResult{filterToWire(f.filter), hits, single})
 		}
 	}
 	return out
@@ -416,6 +449,79 @@ func (a *API) deleteKeyword(c *call) error {
 	}
 	f.Keywords = slices.Delete(f.Keywords, i, i+1)
 	if err := a.saveFilter(c, f); err != nil {
+		return err
+	}
+	return a.nothing(c)
+}
+
+// maxFilterPosts is how many single posts a filter has at most.
+const maxFilterPosts = 500
+
+func (a *API) filterPosts(c *call) error {
+	f, err := a.filter(c)
+	if err != nil {
+		return err
+	}
+	return c.ok(filterPostsToWire(f))
+}
+
+// addFilterPost puts a post into a filter, which the caller has to be able to see.
+func (a *API) addFilterPost(c *call) error {
+	f, err := a.filter(c)
+	if err != nil {
+		return err
+	}
+	id, err := storage.ParseID(c.form.Text("status_id"))
+	if err != nil {
+		return storage.ErrNotFound
+	}
+	if _, _, err := a.Node.ReadPost(c.ctx, c.reader(), id); err != nil {
+		return err
+	}
+	if len(f.Posts) >= maxFilterPosts {
+		return invalid("A filter has at most 500 posts")
+	}
+	p := &storage.FilterPost{FilterID: f.ID, PostID: id}
+	if err := a.DB.AddFilterPost(c.ctx, p); err != nil {
+		return err
+	}
+	return c.ok(filterPostToWire(p))
+}
+
+// filterPost is the post of a filter in the path, if it is the caller's.
+func (a *API) filterPost(c *call) (*storage.FilterPost, error) {
+	id, err := c.id()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.DB.Filters(c.ctx, c.who.Actor.ID)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		for j := range rows[i].Posts {
+			if rows[i].Posts[j].ID == id {
+				return &rows[i].Posts[j], nil
+			}
+		}
+	}
+	return nil, storage.ErrNotFound
+}
+
+func (a *API) showFilterPost(c *call) error {
+	p, err := a.filterPost(c)
+	if err != nil {
+		return err
+	}
+	return c.ok(filterPostToWire(p))
+}
+
+func (a *API) deleteFilterPost(c *call) error {
+	p, err := a.filterPost(c)
+	if err != nil {
+		return err
+	}
+	if err := a.DB.DeleteFilterPost(c.ctx, p.ID); err != nil {
 		return err
 	}
 	return a.nothing(c)

@@ -2,6 +2,7 @@ package mastodon
 
 import (
 	"html"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func (a *API) instance(c *call) error {
 		"domain": a.Node.Host, "title": a.Node.Name, "version": a.software(), "source_url": "", "description": a.Node.Description,
 		"usage": map[string]any{"users": map[string]any{"active_month": users}}, "thumbnail": map[string]any{"url": a.Origin + "/static/card.png"}, "icon": []any{},
 		"languages": []string{"en"}, "configuration": a.configuration(), "api_versions": map[string]any{"mastodon": 1},
-		"registrations": map[string]any{"enabled": false, "approval_required": false, "message": nil, "url": nil},
+		"registrations": map[string]any{"enabled": a.Signup == "open", "approval_required": false, "message": nil, "url": nil},
 		"contact":       map[string]any{"email": "", "account": contact}, "rules": []any{},
 	})
 }
@@ -79,12 +80,45 @@ func (a *API) instanceV1(c *call) error {
 	if err != nil {
 		return err
 	}
+	peers, err := a.DB.Peers(c.ctx)
+	if err != nil {
+		return err
+	}
 	return c.ok(map[string]any{
 		"uri": a.Node.Host, "title": a.Node.Name, "short_description": a.Node.Description, "description": a.Node.Description, "email": "", "version": a.software(),
-		"urls": map[string]any{"streaming_api": a.streaming()}, "stats": map[string]any{"user_count": users, "status_count": posts, "domain_count": 0},
-		"thumbnail": a.Origin + "/static/card.png", "languages": []string{"en"}, "registrations": false, "approval_required": false, "invites_enabled": a.Signup == "invite",
+		"urls": map[string]any{"streaming_api": a.streaming()}, "stats": map[string]any{"user_count": users, "status_count": posts, "domain_count": len(peers)},
+		"thumbnail": a.Origin + "/static/card.png", "languages": []string{"en"}, "registrations": a.Signup == "open", "approval_required": false, "invites_enabled": a.Signup == "invite",
 		"configuration": a.configuration(), "contact_account": contact, "rules": []any{}, "max_toot_chars": activitypub.MaxPostRunes,
 	})
+}
+
+// peers lists the servers that this node knows, but for those with which it does not speak.
+func (a *API) peers(c *call) error {
+	names, err := a.DB.Peers(c.ctx)
+	if err != nil {
+		return err
+	}
+	return c.ok(names)
+}
+
+// weeks is how far activity looks back.
+const weeks = 12
+
+// activity is what happened here, week by week, the newest first. Who did something counts as signed in.
+func (a *API) activity(c *call) error {
+	now := a.DB.Now().UTC()
+	monday := now.Truncate(24*time.Hour).AddDate(0, 0, -(int(now.Weekday())+6)%7)
+	out := []any{}
+	for i := range weeks {
+		from := monday.AddDate(0, 0, -7*i)
+		w, err := a.DB.BustleBetween(c.ctx, from, from.AddDate(0, 0, 7))
+		if err != nil {
+			return err
+		}
+		number := func(n int64) string { return strconv.FormatInt(n, 10) }
+		out = append(out, map[string]any{"week": number(from.Unix()), "statuses": number(w.Posts), "logins": number(w.People), "registrations": number(w.Joined)})
+	}
+	return c.ok(out)
 }
 
 func (a *API) description(c *call) error {

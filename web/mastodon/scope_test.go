@@ -38,11 +38,22 @@ func newDesk(t testing.TB) *desk {
 
 func newDeskOn(t testing.TB, db *storage.DB) *desk {
 	t.Helper()
+	return newDeskFor(t, db, "")
+}
+
+// newDeskWith is one at a node where people sign up in some way.
+func newDeskWith(t testing.TB, signup string) *desk {
+	t.Helper()
+	return newDeskFor(t, storagetest.New(t), signup)
+}
+
+func newDeskFor(t testing.TB, db *storage.DB, signup string) *desk {
+	t.Helper()
 	node, err := activitypub.New(t.Context(), activitypub.Config{Origin: "https://rye.example", DB: db, Log: slog.New(slog.DiscardHandler), MediaDir: filepath.Join(t.TempDir(), "media")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := web.New(web.Config{Node: node, DB: db, Origin: "https://rye.example", Log: slog.New(slog.DiscardHandler)})
+	srv, err := web.New(web.Config{Node: node, DB: db, Origin: "https://rye.example", Log: slog.New(slog.DiscardHandler), Signup: signup})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,11 +74,35 @@ func (d *desk) person(name string) activitypub.By {
 	return activitypub.By{User: u, Actor: a}
 }
 
+// invite makes an invitation to the node, and says its code.
+func (d *desk) invite(uses int) (code string) {
+	d.t.Helper()
+	code = oauth.NewSecret()
+	if err := d.db.SaveInvite(d.t.Context(), &storage.Invite{CodeHash: oauth.Hash(code), UsesLeft: uses}); err != nil {
+		d.t.Fatal(err)
+	}
+	return code
+}
+
 // token lets an app do some things as somebody.
 func (d *desk) token(by activitypub.By, scopes string) string {
 	d.t.Helper()
 	secret := oauth.NewSecret()
 	if err := d.db.SaveToken(d.t.Context(), &storage.Token{Hash: oauth.Hash(secret), UserID: by.User.ID, ActorID: by.Actor.ID, Scopes: scopes}); err != nil {
+		d.t.Fatal(err)
+	}
+	return secret
+}
+
+// appToken is a token of an app by itself.
+func (d *desk) appToken(scopes string) string {
+	d.t.Helper()
+	app := &storage.App{ClientID: oauth.NewSecret(), SecretHash: oauth.Hash("x"), Name: "An app", RedirectURIs: []string{oauth.OutOfBand}, Scopes: "read write"}
+	if err := d.db.SaveApp(d.t.Context(), app); err != nil {
+		d.t.Fatal(err)
+	}
+	secret := oauth.NewSecret()
+	if err := d.db.SaveToken(d.t.Context(), &storage.Token{Hash: oauth.Hash(secret), AppID: app.ID, Scopes: scopes}); err != nil {
 		d.t.Fatal(err)
 	}
 	return secret
@@ -90,7 +125,11 @@ func (d *desk) ask(token, method, path string, body io.Reader) *httptest.Respons
 
 // askKeyed publishes something under an app's own key.
 func (d *desk) askKeyed(token, key, text string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("POST", "/api/v1/statuses", strings.NewReader("status="+url.QueryEscape(text)))
+	return d.askForm(token, key, url.Values{"status": {text}})
+}
+
+func (d *desk) askForm(token, key string, form url.Values) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/api/v1/statuses", strings.NewReader(form.Encode()))
 	r.Host = "rye.example"
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Authorization", "Bearer "+token)
@@ -109,7 +148,7 @@ var every = strings.Fields(`read:accounts read:blocks read:bookmarks read:favour
 func TestOAU213EveryRouteTakesItsScope(t *testing.T) {
 	d := newDesk(t)
 	for _, r := range mastodon.Routes() {
-		path := strings.NewReplacer(":id", "1", ":tag", "bread").Replace(r.Path)
+		path := strings.NewReplacer(":id", "1", ":tag", "bread", ":name", "x").Replace(r.Path)
 		anonymous := d.ask("", r.Method, path, nil).Code
 		switch r.Scope {
 		case mastodon.Open:
@@ -120,6 +159,19 @@ func TestOAU213EveryRouteTakesItsScope(t *testing.T) {
 		case mastodon.Stream, mastodon.Anyone:
 			if anonymous != 401 {
 				t.Errorf("%s %s answers %d without a token", r.Method, path, anonymous)
+			}
+			continue
+		case mastodon.ByApp:
+			if anonymous != 401 {
+				t.Errorf("%s %s answers %d without a token", r.Method, path, anonymous)
+			}
+			for what, c := range map[string]struct {
+				token string
+				want  int
+			}{"a token of a person": {d.token(d.by, "write"), 403}, "an app without its scope": {d.appToken("read write:media"), 403}, "an app with it": {d.appToken("write:accounts"), 422}} {
+				if got := d.ask(c.token, r.Method, path, nil); got.Code != c.want {
+					t.Errorf("%s %s answers %d %s to %s, want %d", r.Method, path, got.Code, got.Body, what, c.want)
+				}
 			}
 			continue
 		}
@@ -167,6 +219,13 @@ func TestADM242WhatIsHersIsHers(t *testing.T) {
 	must(err)
 	tag := &storage.FollowedTag{ActorID: d.by.Actor.ID, Name: "rye", Featured: true}
 	must(d.db.SaveFollowedTag(ctx, tag))
+	inFilter := &storage.FilterPost{FilterID: filter.ID, PostID: d.post.ID}
+	must(d.db.AddFilterPost(ctx, inFilter))
+	waits, err := d.node.Schedule(ctx, d.by, activitypub.Draft{Text: "later"}, time.Now().Add(time.Hour), 0)
+	must(err)
+	d.says(d.by, activitypub.Draft{Text: "@ana@rye.example a note to myself", Visibility: storage.Direct})
+	talks, err := d.db.Conversations(ctx, d.by.Actor.ID, storage.Page{})
+	must(err)
 	before := storagetest.Rows(t, d.db, "tokens", "changes")
 	token := d.token(bo, "read write")
 	for _, c := range []struct{ method, path string }{
@@ -181,6 +240,10 @@ func TestADM242WhatIsHersIsHers(t *testing.T) {
 		{"GET", "/api/v1/statuses/" + secret.ID.String() + "/context"}, {"GET", "/api/v1/statuses/" + secret.ID.String() + "/source"}, {"GET", "/api/v1/statuses/" + secret.ID.String() + "/history"},
 		{"DELETE", "/api/v1/statuses/" + d.post.ID.String()}, {"PUT", "/api/v1/statuses/" + d.post.ID.String()}, {"GET", "/api/v1/statuses/" + d.post.ID.String() + "/source"},
 		{"DELETE", "/api/v1/featured_tags/" + tag.ID.String()},
+		{"GET", "/api/v1/scheduled_statuses/" + waits.ID.String()}, {"PUT", "/api/v1/scheduled_statuses/" + waits.ID.String()}, {"DELETE", "/api/v1/scheduled_statuses/" + waits.ID.String()},
+		{"POST", "/api/v1/conversations/" + talks[0].ID.String() + "/read"}, {"DELETE", "/api/v1/conversations/" + talks[0].ID.String()},
+		{"GET", "/api/v2/filters/" + filter.ID.String() + "/statuses"}, {"POST", "/api/v2/filters/" + filter.ID.String() + "/statuses"},
+		{"GET", "/api/v2/filters/statuses/" + inFilter.ID.String()}, {"DELETE", "/api/v2/filters/statuses/" + inFilter.ID.String()},
 	} {
 		var body io.Reader
 		if c.method != http.MethodGet {

@@ -2,6 +2,7 @@ package mastodon
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"planet/activitypub"
@@ -49,6 +50,13 @@ func (a *API) findAccounts(c *call, q string, limit int, resolve bool) ([]*Accou
 		if len(actors) == 0 || actors[0].ID != more[i].ID {
 			actors = append(actors, &more[i])
 		}
+	}
+	if c.who != nil { // those of domains that she blocks are found by their whole name alone
+		blocked, err := a.DB.DomainBlocked(c.ctx, c.who.Actor.ID, about(more, func(x *storage.Actor) storage.ID { return x.ID })...)
+		if err != nil {
+			return nil, err
+		}
+		actors = slices.DeleteFunc(actors, func(x *storage.Actor) bool { return blocked[x.ID] && !(whole && resolve) })
 	}
 	return a.accounts(c.ctx, actors[:min(len(actors), limit)])
 }

@@ -2,6 +2,7 @@ package mastodon
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -89,9 +90,6 @@ func (a *API) publish(c *call) error {
 	if d.Key = c.Request().Header.Get("Idempotency-Key"); len(d.Key) > 255 {
 		return invalid("the Idempotency-Key is longer than 255 bytes")
 	}
-	if c.form.Text("scheduled_at") != "" {
-		return invalid("Scheduled at cannot be used on this node yet: publish it now")
-	}
 	if text := c.form.Text("in_reply_to_id"); text != "" {
 		id, err := storage.ParseID(text)
 		if err != nil {
@@ -105,6 +103,9 @@ func (a *API) publish(c *call) error {
 			return err
 		}
 		d.InReplyTo = parent.IRI
+	}
+	if c.form.Text("scheduled_at") != "" {
+		return a.schedule(c, d)
 	}
 	p, err := a.Node.Publish(c.ctx, c.by(), d)
 	if err != nil {
@@ -184,24 +185,6 @@ func (a *API) source(c *call) error {
 	return c.ok(map[string]any{"id": p.ID.String(), "text": p.Source, "spoiler_text": p.Summary})
 }
 
-// history is what this node keeps of edits: how the post stands now.
-func (a *API) history(c *call) error {
-	p, _, err := a.post(c)
-	if err != nil {
-		return err
-	}
-	e, err := a.statusOf(c.ctx, c.reader(), p)
-	if err != nil {
-		return err
-	}
-	at := e.CreatedAt
-	if e.EditedAt != nil {
-		at = *e.EditedAt
-	}
-	return c.ok([]any{map[string]any{"content": e.Content, "spoiler_text": e.SpoilerText, "sensitive": e.Sensitive, "created_at": at, "account": e.Account, "poll": e.Poll,
-		"media_attachments": e.MediaAttachments, "emojis": e.Emojis}})
-}
-
 func (a *API) card(c *call) error {
 	p, _, err := a.post(c)
 	if err != nil {
@@ -275,6 +258,12 @@ func (a *API) thread(c *call) error {
 	if err := walk(p, 0); err != nil {
 		return err
 	}
+	if above, err = a.outside(c, above); err != nil {
+		return err
+	}
+	if below, err = a.outside(c, below); err != nil {
+		return err
+	}
 	ancestors, err := a.statuses(c.ctx, c.reader(), above)
 	if err != nil {
 		return err
@@ -284,6 +273,15 @@ func (a *API) thread(c *call) error {
 		return err
 	}
 	return c.ok(map[string]any{"ancestors": ancestors, "descendants": descendants})
+}
+
+// outside leaves out posts of domains that the reader blocks.
+func (a *API) outside(c *call, posts []storage.Post) ([]storage.Post, error) {
+	if c.who == nil {
+		return posts, nil
+	}
+	blocked, err := a.DB.DomainBlocked(c.ctx, c.who.Actor.ID, about(posts, func(p *storage.Post) storage.ID { return p.ActorID })...)
+	return slices.DeleteFunc(posts, func(p storage.Post) bool { return blocked[p.ActorID] }), err
 }
 
 // acted does something with the post in the path, and answers how it stands then.

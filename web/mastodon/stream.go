@@ -204,6 +204,8 @@ func (h *hub) tell(listeners []*listener, c storage.Change) {
 	switch c.Kind {
 	case storage.ChangeNews:
 		h.tellNews(ctx, listeners, c)
+	case storage.ChangeTalk:
+		h.tellTalk(ctx, listeners, c)
 	case storage.ChangeDelete:
 		for _, l := range listeners {
 			for _, s := range l.listens() {
@@ -242,6 +244,37 @@ func (h *hub) tellNews(ctx context.Context, listeners []*listener, c storage.Cha
 	}
 }
 
+// tellTalk brings a direct post to its reader as the conversation in which it is.
+func (h *hub) tellTalk(ctx context.Context, listeners []*listener, c storage.Change) {
+	payload := ""
+	for _, l := range listeners {
+		if l.who.Actor.ID != c.ActorID {
+			continue
+		}
+		for _, s := range l.listens() {
+			if s.name != "direct" {
+				continue
+			}
+			if payload == "" {
+				t, err := h.api.DB.ConversationOf(ctx, c.ActorID, c.NewsID)
+				if err != nil {
+					return
+				}
+				out, err := h.api.talks(ctx, l.who.Actor, []storage.Conversation{*t})
+				if err != nil || len(out) == 0 {
+					return
+				}
+				raw, err := json.Marshal(out[0])
+				if err != nil {
+					return
+				}
+				payload = string(raw)
+			}
+			l.send(newMessage(s.stream(), "conversation", payload))
+		}
+	}
+}
+
 func (h *hub) tellPost(ctx context.Context, listeners []*listener, c storage.Change) {
 	p, err := h.api.DB.PostByID(ctx, c.PostID)
 	if err != nil || p.DeletedAt != nil {
@@ -257,6 +290,7 @@ func (h *hub) tellPost(ctx context.Context, listeners []*listener, c storage.Cha
 	}
 	open := p.Visibility == storage.Public && p.BoostOfID == nil && author.SuspendedAt == nil && author.SilencedAt == nil
 	home := map[storage.ID]bool{} // by actor: it belongs there
+	deaf := map[storage.ID]bool{} // by actor: it does not want to hear of the author
 	shown := map[storage.ID]string{}
 	type audience struct {
 		reader storage.ID
@@ -286,6 +320,16 @@ func (h *hub) tellPost(ctx context.Context, listeners []*listener, c storage.Cha
 				}
 			case "hashtag", "hashtag:local":
 				wanted = open && slices.Contains(p.Tags, s.tag) && (s.name == "hashtag" || author.Local())
+			}
+			if wanted && s.name != "user" && s.name != "list" { // those two have asked already
+				not, asked := deaf[me]
+				if !asked {
+					if not, err = h.api.DB.Deaf(ctx, me, p.ActorID); err != nil {
+						return
+					}
+					deaf[me] = not
+				}
+				wanted = !not
 			}
 			if !wanted {
 				continue

@@ -1,7 +1,9 @@
 package mastodon
 
 import (
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"planet/storage"
@@ -78,8 +80,18 @@ func (a *API) followedTags(c *call) error {
 	return c.ok(out)
 }
 
-func (a *API) featuredTag(t *storage.FollowedTag, owner *storage.Actor) map[string]any {
-	return map[string]any{"id": t.ID.String(), "name": t.Name, "url": owner.URL + "/tagged/" + t.Name, "statuses_count": "0", "last_status_at": nil}
+// featuredTag is a hashtag on a profile, with how often its owner has used it where everybody reads, and when last.
+func (a *API) featuredTag(c *call, t *storage.FollowedTag, owner *storage.Actor) (map[string]any, error) {
+	n, last, err := a.DB.TagUse(c.ctx, owner.ID, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	var day *string
+	if n > 0 {
+		s := last.Time().UTC().Format(time.DateOnly)
+		day = &s
+	}
+	return map[string]any{"id": t.ID.String(), "name": t.Name, "url": owner.URL + "/tagged/" + t.Name, "statuses_count": strconv.FormatInt(n, 10), "last_status_at": day}, nil
 }
 
 func (a *API) featuredShown(c *call, x *storage.Actor) error {
@@ -89,7 +101,11 @@ func (a *API) featuredShown(c *call, x *storage.Actor) error {
 	}
 	out := []any{}
 	for i := range rows {
-		out = append(out, a.featuredTag(&rows[i], x))
+		e, err := a.featuredTag(c, &rows[i], x)
+		if err != nil {
+			return err
+		}
+		out = append(out, e)
 	}
 	return c.ok(out)
 }
@@ -118,7 +134,11 @@ func (a *API) featureTag(c *call) error {
 	if err := a.DB.SaveFollowedTag(c.ctx, t); err != nil {
 		return err
 	}
-	return c.ok(a.featuredTag(t, c.who.Actor))
+	e, err := a.featuredTag(c, t, c.who.Actor)
+	if err != nil {
+		return err
+	}
+	return c.ok(e)
 }
 
 func (a *API) unfeatureTag(c *call) error {

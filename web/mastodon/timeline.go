@@ -20,7 +20,23 @@ func (a *API) public(c *call) error {
 }
 
 func (a *API) tagTimeline(c *call) error {
-	return a.publicly(c, storage.PostFilter{Tag: strings.ToLower(strings.TrimPrefix(c.Param("tag"), "#"))})
+	f := storage.PostFilter{Tag: tagged(c.Param("tag"))}
+	for name, list := range map[string]*[]string{"any": &f.Any, "all": &f.All, "none": &f.None} {
+		for _, tag := range c.form.List(name) {
+			if tag = tagged(tag); tag != "" && len(*list) < maxMoreTags {
+				*list = append(*list, tag)
+			}
+		}
+	}
+	return a.publicly(c, f)
+}
+
+// maxMoreTags is how many hashtags may stand in each of any, all and none.
+const maxMoreTags = 4
+
+// tagged is a hashtag in the form in which it is stored.
+func tagged(name string) string {
+	return strings.ToLower(strings.TrimPrefix(strings.TrimSpace(name), "#"))
 }
 
 func (a *API) publicly(c *call, f storage.PostFilter) error {

@@ -30,11 +30,11 @@ var ErrForm = errors.New("the body could not be read")
 func ReadForm(w http.ResponseWriter, r *http.Request, limit int64) (*Form, error) {
 	f := &Form{Values: url.Values{}, Files: map[string]*multipart.FileHeader{}}
 	f.add(r.URL.Query())
-	if r.Body == nil || r.Method == http.MethodGet || r.Method == http.MethodHead {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.Body == nil || (r.Method == http.MethodGet || r.Method == http.MethodHead) && kind != "application/json" { // Mastodon.py asks by GET with JSON
 		return f, nil
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case kind == "multipart/form-data":
 		if err := r.ParseMultipartForm(1 << 20); err != nil {

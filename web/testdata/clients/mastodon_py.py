@@ -2,6 +2,7 @@
 
 Arguments: the node's origin, a person's name, her password, the handle of somebody to follow. Prints OK at the end.
 """
+import datetime
 import os
 import queue
 import re
@@ -57,7 +58,9 @@ post = m.status_post("Hello #bread", visibility="unlisted", spoiler_text="food",
 assert post.visibility == "unlisted" and post.spoiler_text == "food" and post.sensitive and post.language == "en" and post.tags[0].name == "bread", post
 assert m.status(post).uri == post.uri and m.status_source(post).text == "Hello #bread"
 edited = m.status_update(post, "Hello #rye")
-assert "rye" in edited.content and edited.edited_at is not None and len(m.status_history(post)) == 1
+assert "rye" in edited.content and edited.edited_at is not None
+first, second = m.status_history(post)
+assert "bread" in first.content and first.spoiler_text == "food" and "rye" in second.content and second.created_at == edited.edited_at and first.account.id == me.id, (first, second)
 answer = m.status_post("and an answer", in_reply_to_id=post)
 assert answer.in_reply_to_id == post.id and answer.in_reply_to_account_id == me.id
 context = m.status_context(post)
@@ -153,8 +156,41 @@ m.markers_set(["home"], [shown.id])
 assert m.markers_get(["home"])["home"].last_read_id == shown.id
 
 # What is empty here, and must not break anything.
-for empty in (m.lists(), m.filters(), m.custom_emojis(), m.instance_peers(), m.conversations(), m.scheduled_statuses(), m.suggestions(), m.announcements(), m.featured_tags()):
+for empty in (m.lists(), m.filters(), m.custom_emojis(), m.instance_peers(), m.conversations(), m.scheduled_statuses(), m.suggestions(), m.domain_blocks(), m.featured_tags()):
     assert empty == [], empty
+
+# Posts that wait, direct posts, servers that are too loud, what the operator says.
+held = m.media_post(png(20, 20), mime_type="image/png", description="later")
+at = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(hours=2)
+later = m.status_post("Later #bread", scheduled_at=at, media_ids=[held], spoiler_text="food", visibility="unlisted")
+assert later.scheduled_at == at and later.params.text == "Later #bread" and later.params.spoiler_text == "food" and later.params.visibility == "unlisted", later
+assert later.media_attachments[0].description == "later" and [s.id for s in m.scheduled_statuses()] == [later.id] and m.scheduled_status(later).params.text == "Later #bread"
+at += datetime.timedelta(days=1)
+assert m.scheduled_status_update(later, at).scheduled_at == at
+m.scheduled_status_delete(later)
+assert m.scheduled_statuses() == []
+try:
+    m.status_post("Too soon", scheduled_at=datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=1))
+    raise AssertionError("a post for in a minute was taken")
+except MastodonAPIError as error:
+    assert "Scheduled at" in str(error), error
+between = m.status_post("@" + them.acct + " between us", visibility="direct")
+talk = m.conversations()[0]
+assert talk.last_status.id == between.id and [a.id for a in talk.accounts] == [them.id] and not talk.unread, talk
+assert m.conversations_read(talk).id == talk.id
+m.domain_block("loud.example")
+assert m.domain_blocks() == ["loud.example"]
+m.domain_unblock("loud.example")
+assert m.domain_blocks() == []
+assert m.account_familiar_followers(them)[0].accounts == []
+told = m.announcements()[0]
+assert "On Sunday we move" in told.content and not told.read and told.reactions == [], told
+m.announcement_reaction_create(told, "🍞")
+m.announcement_dismiss(told)
+told = m.announcements()[0]
+assert told.read and (told.reactions[0].name, told.reactions[0].count, told.reactions[0].me) == ("🍞", 1, True), told
+m.announcement_reaction_delete(told, "🍞")
+assert m.announcements()[0].reactions == []
 
 # Live: what happens reaches a stream that is open.
 class Listener(StreamListener):
@@ -175,6 +211,9 @@ class Listener(StreamListener):
     def on_delete(self, status_id):
         self.note("delete", int(status_id))
 
+    def on_conversation(self, conversation):
+        self.note("conversation", conversation.last_status.id)
+
     def on_abort(self, err):
         self.note("abort", err)
 
@@ -188,7 +227,11 @@ listener = Listener()
 m.stream_user(listener, run_async=True, timeout=60)
 tagged = Listener()
 m.stream_hashtag("live", tagged, run_async=True, timeout=60)
+direct = Listener()
+m.stream_direct(direct, run_async=True, timeout=60)
 time.sleep(1)
+between = m.status_post("@" + them.acct + " and live", visibility="direct")
+direct.wait("conversation", between.id)
 live = m.status_post("Now #live")
 listener.wait("update", live.id)
 tagged.wait("update", live.id)
