@@ -241,7 +241,7 @@ func TestAnAppIsLetInAsHerselfOrAsACoop(t *testing.T) {
 	}
 }
 
-func TestOAU203CodesGoToRegisteredAddressesAlone(t *testing.T) {
+func TestOAU203OAU205CodesGoToRegisteredAddressesAlone(t *testing.T) {
 	s := newSite(t)
 	s.coop("bakery", "Bakery")
 	a := s.register("read", home, oauth.OutOfBand, "breadapp://back")
@@ -332,7 +332,7 @@ func TestOAU208ACodeIsOfItsClient(t *testing.T) {
 	}
 }
 
-func TestOAU209PKCE(t *testing.T) {
+func TestOAU209OAU210PKCE(t *testing.T) {
 	s := newSite(t)
 	s.coop("bakery", "Bakery")
 	a := s.register("read")
@@ -416,7 +416,7 @@ func TestOAU215AnAppByItselfIsNobody(t *testing.T) {
 	}
 }
 
-func TestOAU216NobodySaysYesInHerName(t *testing.T) {
+func TestOAU216OAU219NobodySaysYesInHerName(t *testing.T) {
 	s := newSite(t)
 	by := s.coop("bakery", "Bakery")
 	a := s.register("read")
@@ -587,7 +587,7 @@ func TestSES225GuessingAtAName(t *testing.T) {
 	a.signsIn(path, "by_bakery")
 }
 
-func TestSES229ASessionIsNewAndEnds(t *testing.T) {
+func TestSES229SES230ASessionIsNewAndEnds(t *testing.T) {
 	s := newSite(t)
 	s.coop("bakery", "Bakery")
 	a := s.register("read")

@@ -314,7 +314,7 @@ func TestACT150AReplyToSomethingPrivateDoesNotShowIt(t *testing.T) {
 	s.wantNot(w, "a secret", private.ID.String())
 }
 
-func TestHostileTextStaysText(t *testing.T) {
+func TestXSS183HostileTextStaysText(t *testing.T) {
 	s := newSite(t)
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'{{.}}`
 	baker := s.coop("baker", evil)
@@ -347,7 +347,7 @@ func TestHostileTextStaysText(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerHasTheHeaders(t *testing.T) {
+func TestXSS188EveryAnswerHasTheHeaders(t *testing.T) {
 	s := newSite(t)
 	s.coop("baker", "The Bakery")
 	evil := from(http.MethodGet, "/", nil)
@@ -379,7 +379,7 @@ func TestEveryAnswerHasTheHeaders(t *testing.T) {
 	}
 }
 
-func TestTheNodeAnswersToItsOwnNameAlone(t *testing.T) {
+func TestWEB257TheNodeAnswersToItsOwnNameAlone(t *testing.T) {
 	s := newSite(t)
 	s.coop("baker", "The Bakery")
 	for host, want := range map[string]int{
@@ -424,7 +424,7 @@ func TestFailuresAreToldInTheWordsOfWhoAsks(t *testing.T) {
 }
 
 // broken is what a fault of ours looks like from outside: nothing of its cause.
-func TestAFaultSaysNothingOfItsCause(t *testing.T) {
+func TestWEB267AFaultSaysNothingOfItsCause(t *testing.T) {
 	s := newSite(t, func(c *web.Config) {
 		c.SetupCode = func(context.Context) (string, error) {
 			return "", errors.New("select * from secrets: disk at /srv/planet is broken")
@@ -448,7 +448,7 @@ func TestAFaultSaysNothingOfItsCause(t *testing.T) {
 	s.want(s.get("/"), http.StatusOK)
 }
 
-func TestTheSetupLinkMakesOneOwner(t *testing.T) {
+func TestADM244TheSetupLinkMakesOneOwner(t *testing.T) {
 	const code = "kq3v7m2x"
 	s := newSite(t, func(c *web.Config) {
 		c.SetupCode = func(context.Context) (string, error) { return code, nil }
@@ -526,7 +526,7 @@ func TestWithoutACodeThereIsNoSetup(t *testing.T) {
 	}
 }
 
-func TestAnInvitationLetsAPersonInToItsCoop(t *testing.T) {
+func TestSES240AnInvitationLetsAPersonInToItsCoop(t *testing.T) {
 	s := newSite(t)
 	baker := s.coop("baker", "The Bakery")
 	const code = "ab12cd34"
@@ -634,7 +634,7 @@ func TestAClosedNodeTakesNoInvitation(t *testing.T) {
 	s.want(s.send("/invite/x", url.Values{"username": {"ana"}, "password": {"correct horse battery"}}), http.StatusNotFound)
 }
 
-func TestFormsFromOtherSitesAreRefused(t *testing.T) {
+func TestSES231SES232FormsFromOtherSitesAreRefused(t *testing.T) {
 	s := newSite(t, func(c *web.Config) {
 		c.SetupCode = func(context.Context) (string, error) { return "x", nil }
 	})
@@ -745,7 +745,7 @@ func TestARequestLeavesOneLineWithoutSecrets(t *testing.T) {
 	}
 }
 
-func TestOnlyTrustedProxiesSayWhoAsks(t *testing.T) {
+func TestSES226SES227OnlyTrustedProxiesSayWhoAsks(t *testing.T) {
 	// The answer to "who asks" shows in whose bucket is emptied: forms have the smallest.
 	exhaust := func(s *site, edit func(r *http.Request, i int)) (limited bool) {
 		for i := range 60 {
@@ -795,7 +795,7 @@ func TestOnlyTrustedProxiesSayWhoAsks(t *testing.T) {
 	}
 }
 
-func TestWhoAsksTooMuchIsToldWhenToComeAgain(t *testing.T) {
+func TestWEB264WhoAsksTooMuchIsToldWhenToComeAgain(t *testing.T) {
 	now := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 	s := newSite(t, func(c *web.Config) { c.RateLimit = true; c.DB.Now = func() time.Time { return now } })
 	var w *httptest.ResponseRecorder
@@ -815,7 +815,7 @@ func TestWhoAsksTooMuchIsToldWhenToComeAgain(t *testing.T) {
 	s.want(s.get("/"), http.StatusOK)
 }
 
-func TestMetricsAreForThisMachine(t *testing.T) {
+func TestADM245MetricsAreForThisMachine(t *testing.T) {
 	s := newSiteAt(t, "http://localhost:8080")
 	ask := func(edit func(r *http.Request)) *httptest.ResponseRecorder {
 		r := from(http.MethodGet, "/metrics", nil)

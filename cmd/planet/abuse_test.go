@@ -20,6 +20,12 @@ var abuseCases = map[string]string{
 	"FET": "79 80 82-86 88-101 103-117",
 	"ACT": "118-122 124-126 128 129 131-163 165 166 168-170",
 	"FLO": "171-181",
+	"XSS": "182 183 185-192",
+	"MED": "193-202",
+	"OAU": "203-206 208-213 215 216 218-224",
+	"SES": "225-240",
+	"ADM": "241-247",
+	"WEB": "257-260 262-265 267-269",
 	"INJ": "248-256",
 	"PAY": "270 272-292 294 295 297-310",
 	"REL": "311 312 315-323",
@@ -80,7 +86,7 @@ func allCases() map[string]bool {
 	return all
 }
 
-var caseID = regexp.MustCompile(`(SIG|IDN|FET|ACT|FLO|INJ|PAY|REL)[0-9]{3}`)
+var caseID = regexp.MustCompile(`(SIG|IDN|FET|ACT|FLO|XSS|MED|OAU|SES|ADM|INJ|WEB|PAY|REL)[0-9]{3}`)
 
 // checkCases compares the list with what the tests carry: in names of test functions, and at the start of strings.
 func checkCases(sources []*source) (found []string) {
