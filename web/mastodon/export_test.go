@@ -16,4 +16,5 @@ const (
 	Open   = open
 	Anyone = anyone
 	Stream = stream
+	Known  = known
 )
