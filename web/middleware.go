@@ -80,6 +80,10 @@ func (s *Server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 		if strings.HasPrefix(s.Origin, "https://") {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
+		// net/http takes a body in chunks that gives its length too, and a proxy may have believed the length: what stands behind it is nobody's next request (RFC 9112 §6.1).
+		if len(c.Request().TransferEncoding) > 0 {
+			h.Set("Connection", "close")
+		}
 		return next(c)
 	}
 }
