@@ -215,10 +215,10 @@ func (n *Node) freeName(ctx context.Context, tx *storage.DB, name string) error 
 	return err
 }
 
-func plausibleEmail(s string) bool {
-	name, host, ok := strings.Cut(s, "@")
-	return ok && name != "" && strings.Contains(host, ".") && len(s) <= 254 && !strings.ContainsAny(s, "%,\"<> \t\r\n\\") && !strings.Contains(host, "@")
-}
+// emails are what every mailer reads alike: one address, nothing quoted or escaped, no line of a header, no option of a program (security.md SES 238).
+var emails = regexp.MustCompile(`^[\p{L}\p{N}!#$&'*+/=?^_{}~][\p{L}\p{N}!#$&'*+/=?^_{}~.-]*@([\p{L}\p{N}]([\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+[\p{L}\p{N}]([\p{L}\p{N}-]*[\p{L}\p{N}])?$`)
+
+func plausibleEmail(s string) bool { return len(s) <= 254 && emails.MatchString(s) }
 
 // checkProfile refuses profile fields that cannot be shown, and renders the summary from its source.
 func (n *Node) checkProfile(a *storage.Actor) error {

@@ -345,7 +345,7 @@ func TestWEB267ErrorsSayNothingOfTheInside(t *testing.T) {
 	}
 	for name, r := range map[string]*http.Request{
 		"broken JSON": json("POST", "/api/v1/statuses", `{"status":`), "JSON that is a list": json("POST", "/api/v1/statuses", `[1]`), "JSON of wrong kinds": json("POST", "/api/v1/statuses", `{"status":{"a":[{}]},"poll":7,"media_ids":"x"}`),
-		"a deep one": json("POST", "/api/v1/statuses", strings.Repeat(`{"a":`, 20000)),
+		"a deep one":             json("POST", "/api/v1/statuses", strings.Repeat(`{"a":`, 20000)),
 		"parts without a border": upload("multipart/form-data", "x"), "parts that end": upload("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n"), "a form that is none": upload("application/x-www-form-urlencoded", "%zz=1"),
 		"an id of SQL": with(token, "GET", "/api/v1/statuses/1'--", nil), "an id too long": with(token, "GET", "/api/v1/accounts/99999999999999999999", nil), "a page of SQL": with(token, "GET", "/api/v1/timelines/home?max_id='", nil),
 		"a limit": with(token, "GET", "/api/v1/timelines/home?limit=99999999999999999999999", nil), "nothing there": with(token, "GET", "/api/v1/nothing", nil), "a method": with(token, "DELETE", "/api/v1/instance", nil),

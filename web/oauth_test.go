@@ -570,23 +570,6 @@ func TestOAU224TheDatabaseHoldsNoSecrets(t *testing.T) {
 	}
 }
 
-func TestSES225GuessingAtAName(t *testing.T) {
-	s := newSite(t)
-	s.coop("bakery", "Bakery")
-	a := s.register("read")
-	path := a.asks(nil)
-	last := 0
-	for range 26 {
-		last = a.browse(http.MethodPost, path, url.Values{"do": {"signin"}, "name": {"by_bakery"}, "password": {"a wrong password"}}).Code
-	}
-	if last != http.StatusTooManyRequests {
-		t.Errorf("the 26th guess answers %d", last)
-	}
-	now := s.db.Now()
-	s.db.Now = func() time.Time { return now.Add(5 * time.Minute) } // she is not locked out
-	a.signsIn(path, "by_bakery")
-}
-
 func TestSES229SES230ASessionIsNewAndEnds(t *testing.T) {
 	s := newSite(t)
 	s.coop("bakery", "Bakery")

@@ -779,6 +779,12 @@ func TestSES226SES227OnlyTrustedProxiesSayWhoAsks(t *testing.T) {
 			r.RemoteAddr = "127.0.0.1:1"
 			r.Header.Set("X-Real-IP", fmt.Sprintf("198.51.100.%d", i))
 		}, true},
+		{"nor does any other header", newSite(t, limit("127.0.0.0/8")), func(r *http.Request, i int) {
+			r.RemoteAddr = "127.0.0.1:1"
+			for _, h := range []string{"Forwarded", "True-Client-Ip", "Cf-Connecting-Ip", "X-Client-Ip", "Fastly-Client-Ip", "X-Cluster-Client-Ip", "X-Originating-Ip", "X-Real-Ip"} {
+				r.Header.Set(h, fmt.Sprintf("198.51.100.%d", i))
+			}
+		}, true},
 		{"our proxy says who asks", newSite(t, limit("127.0.0.0/8")), func(r *http.Request, i int) { r.RemoteAddr = "127.0.0.1:1"; forwarded(r, i) }, false},
 		{"what the client wrote before our proxy did counts for nothing", newSite(t, limit("127.0.0.0/8")), func(r *http.Request, i int) {
 			r.RemoteAddr = "127.0.0.1:1"
@@ -786,6 +792,10 @@ func TestSES226SES227OnlyTrustedProxiesSayWhoAsks(t *testing.T) {
 		}, true},
 		{"private networks are not trusted unasked", newSite(t, limit("127.0.0.0/8")), func(r *http.Request, i int) { r.RemoteAddr = "10.0.0.5:1"; forwarded(r, i) }, true},
 		{"one customer's IPv6 network is one client", newSite(t, limit()), func(r *http.Request, i int) { r.RemoteAddr = fmt.Sprintf("[2001:db8:1:2::%x]:1", i+1) }, true},
+		{"a zone makes no other client", newSite(t, limit()), func(r *http.Request, i int) { r.RemoteAddr = fmt.Sprintf("[fe80::1%%eth%d]:1", i) }, true},
+		{"an address written as IPv6 is the same", newSite(t, limit()), func(r *http.Request, i int) {
+			r.RemoteAddr = []string{"203.0.113.7:1", "[::ffff:203.0.113.7]:1"}[i%2]
+		}, true},
 		{"other networks are other clients", newSite(t, limit()), func(r *http.Request, i int) { r.RemoteAddr = fmt.Sprintf("[2001:db8:1:%x::1]:1", i+1) }, false},
 		{"the limit can be turned off", newSite(t), func(*http.Request, int) {}, false},
 	} {
