@@ -253,12 +253,14 @@ func (a *API) serve(c echo.Context, r route) error {
 	if r.scope == "write:media" || r.scope == "write:accounts" {
 		limit = maxUpload
 	}
+	defer func() {
+		if req.MultipartForm != nil {
+			_ = req.MultipartForm.RemoveAll()
+		}
+	}()
 	var err error
 	if k.form, err = oauth.ReadForm(c.Response(), req, limit); err != nil {
 		return err
-	}
-	if req.MultipartForm != nil {
-		defer req.MultipartForm.RemoveAll()
 	}
 	return r.handle(a, k)
 }

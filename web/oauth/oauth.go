@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 
@@ -122,6 +123,13 @@ func appToWire(a *storage.App) appEntity {
 	return e
 }
 
+// oneLine is the name that somebody gave an app as a page can show it: without what steers the way in which lines are written.
+func oneLine(name string) string {
+	return strings.Join(strings.FieldsFunc(name, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	}), " ")
+}
+
 // createApp registers an app: POST /api/v1/apps.
 func (s *Server) createApp(c echo.Context) error {
 	f, err := ReadForm(c.Response(), c.Request(), maxForm)
@@ -131,7 +139,7 @@ func (s *Server) createApp(c echo.Context) error {
 	invalid := func(text string) error {
 		return refuse(http.StatusUnprocessableEntity, "Validation failed: "+text, "")
 	}
-	a := &storage.App{Name: strings.TrimSpace(f.Text("client_name")), Website: strings.TrimSpace(f.Text("website"))}
+	a := &storage.App{Name: oneLine(f.Text("client_name")), Website: strings.TrimSpace(f.Text("website"))}
 	if a.Name == "" || len(a.Name) > maxName {
 		return invalid("Application name can't be blank, nor longer than 200 bytes")
 	}
