@@ -23,7 +23,12 @@ type By struct {
 
 // record keeps who did what as whom, in the transaction of the act.
 func record(ctx context.Context, tx *storage.DB, by By, kind string, object storage.IRI) error {
-	act := &storage.Act{ActorID: by.Actor.ID, Kind: kind, Object: object}
+	return recordWith(ctx, tx, by, kind, object, "")
+}
+
+// recordWith keeps a word more: what was, and what is now.
+func recordWith(ctx context.Context, tx *storage.DB, by By, kind string, object storage.IRI, detail string) error {
+	act := &storage.Act{ActorID: by.Actor.ID, Kind: kind, Object: object, Detail: detail}
 	if by.User != nil {
 		act.UserID = by.User.ID
 	}
@@ -201,7 +206,7 @@ func (n *Node) addPerson(ctx context.Context, tx *storage.DB, u *storage.User, a
 	if err := tx.CreateUser(ctx, u); err != nil {
 		return err
 	}
-	return record(ctx, tx, By{u, a}, "user.create", a.IRI)
+	return recordWith(ctx, tx, By{u, a}, "user.create", a.IRI, u.Role)
 }
 
 func (n *Node) freeName(ctx context.Context, tx *storage.DB, name string) error {
