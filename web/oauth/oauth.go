@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -80,8 +81,9 @@ func Hash(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// checkRedirect says what is wrong with an address to which codes are to go: https, http on this machine alone, or a scheme of the app's own.
-func checkRedirect(text string) error {
+// checkRedirect says what is wrong with an address to which codes are to go: https, http on the person's own machine alone (or where the node itself has no https), or a scheme of
+// the app's own.
+func (s *Server) checkRedirect(text string) error {
 	if text == OutOfBand {
 		return nil
 	}
@@ -94,10 +96,22 @@ func checkRedirect(text string) error {
 		if u.Host == "" {
 			return refuse(http.StatusUnprocessableEntity, "invalid_redirect_uri", "the redirect_uri has no host: "+text)
 		}
-	case slices.Contains([]string{"javascript", "data", "file", "blob", "about", "vbscript", "view-source", "ws", "wss", "ftp", "mailto"}, scheme):
+		if scheme == "http" && !loopback(u.Hostname()) && strings.HasPrefix(s.Origin, "https://") {
+			return refuse(http.StatusUnprocessableEntity, "invalid_redirect_uri", "a code does not travel in plain text: the redirect_uri takes https: "+text)
+		}
+	case slices.Contains([]string{"javascript", "data", "file", "blob", "about", "vbscript", "view-source", "filesystem", "jar", "ws", "wss", "ftp", "mailto"}, scheme):
 		return refuse(http.StatusUnprocessableEntity, "invalid_redirect_uri", "no code is sent to "+scheme+": addresses")
 	}
 	return nil
+}
+
+// loopback reports whether a host is the very machine of who asks for it.
+func loopback(host string) bool {
+	host = strings.ToLower(host)
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // appEntity is an app as it is told about itself.
@@ -153,7 +167,7 @@ func (s *Server) createApp(c echo.Context) error {
 		return invalid("Redirect URI can't be blank")
 	}
 	for _, u := range a.RedirectURIs {
-		if err := checkRedirect(u); err != nil {
+		if err := s.checkRedirect(u); err != nil {
 			return err
 		}
 	}

@@ -59,6 +59,7 @@ func (p *Pages) authorize(c echo.Context) error {
 // asked reads what an app asks for. What is wrong is answered, and nothing comes back: to the app where its address is known to be its own, else to the person.
 func (p *Pages) asked(c echo.Context) (*oauth.Request, error) {
 	c.Response().Header().Del("Cross-Origin-Opener-Policy") // also of what leads on: Phanpy opens a window and watches where it goes
+	c.Response().Header().Set("Cache-Control", "no-store")
 	r, err := p.OAuth.ReadRequest(c.Request().Context(), c.Request().URL.Query())
 	var refused *oauth.Error
 	switch {
@@ -155,7 +156,9 @@ func (p *Pages) authorizeSubmit(c echo.Context) error {
 		case errors.Is(err, errSignIn):
 			return p.signInForm(c, http.StatusUnprocessableEntity, r, signInPage{Name: form.Get("name"), Problem: "This name and this password do not belong together. Look at both again."})
 		case errors.Is(err, errTooMany):
-			c.Response().Header().Set("Retry-After", "120")
+			for name, value := range triesLater(p.DB.Now()) {
+				c.Response().Header().Set(name, value)
+			}
 			return p.signInForm(c, http.StatusTooManyRequests, r, signInPage{Name: form.Get("name"), Problem: "There were too many tries for this name. Wait some minutes, then try again."})
 		case err != nil:
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -166,6 +167,12 @@ func (t *tries) take(name string, now time.Time) bool {
 	}
 	t.last[name] = at
 	return true
+}
+
+// triesLater are the headers that say to a program when to come again.
+func triesLater(now time.Time) map[string]string {
+	return map[string]string{"Retry-After": strconv.Itoa(int(triesPause / time.Second)), "X-RateLimit-Limit": strconv.Itoa(triesBurst), "X-RateLimit-Remaining": "0",
+		"X-RateLimit-Reset": now.Add(triesPause).UTC().Format("2006-01-02T15:04:05.000Z")}
 }
 
 func (t *tries) forget(name string) {
