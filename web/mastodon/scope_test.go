@@ -1,7 +1,11 @@
 package mastodon_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"log/slog"
 	"maps"
@@ -397,5 +401,119 @@ func TestADM242WhatIsHersIsHers(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, storagetest.Rows(t, d.db, "tokens", "changes")); diff != "" {
 		t.Errorf("the database has changed (-before +after):\n%s", diff)
+	}
+}
+
+// TestADM242NoNumberOpensWhatIsAnothers tries every number of what is ana's in every route that takes one, as bo: he reads nothing of hers that is not for him, and each of her rows stays
+// as it is.
+func TestADM242NoNumberOpensWhatIsAnothers(t *testing.T) {
+	d := newDesk(t)
+	ctx := t.Context()
+	bo, cleo := d.person("bo"), d.person("cleo")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const secret = "only-for-ana"
+	mine := d.by.Actor.ID
+	list := &storage.List{ActorID: mine, Title: secret, Replies: "list"}
+	must(d.db.SaveList(ctx, list))
+	must(d.db.SetListMember(ctx, list.ID, cleo.Actor.ID, true))
+	filter := &storage.Filter{ActorID: mine, Title: secret, Contexts: []string{"home"}, Action: "warn", Keywords: []storage.FilterKeyword{{Keyword: secret}}}
+	must(d.db.SaveFilter(ctx, filter))
+	must(d.db.SaveNoteAbout(ctx, mine, bo.Actor.ID, secret))
+	must(d.db.SaveNoteAbout(ctx, mine, cleo.Actor.ID, secret))
+	must(d.db.Notify(ctx, &storage.Notification{ActorID: mine, Kind: "follow", FromID: cleo.Actor.ID}))
+	news, err := d.db.Notifications(ctx, mine, storage.Page{Limit: 1})
+	must(err)
+	hidden, err := d.node.Publish(ctx, d.by, activitypub.Draft{Text: secret, Summary: secret, Visibility: storage.Private, Poll: &activitypub.PollDraft{Options: []string{secret, "b"}, Lasts: time.Hour}})
+	must(err)
+	letter, err := d.node.Publish(ctx, d.by, activitypub.Draft{Text: secret + " @cleo@rye.example", Visibility: storage.Direct})
+	must(err)
+	var picture bytes.Buffer
+	must(png.Encode(&picture, image.NewRGBA(image.Rect(0, 0, 8, 8))))
+	medium, err := d.node.Upload(ctx, d.by, &picture, activitypub.Description{Alt: secret})
+	must(err)
+	d.by.Actor.Locked = true
+	must(d.db.SaveActor(ctx, d.by.Actor))
+	if _, err := d.node.Follow(ctx, cleo, "@ana@rye.example"); err != nil {
+		t.Fatal(err)
+	}
+	tag := &storage.FollowedTag{ActorID: mine, Name: secret, Featured: true}
+	must(d.db.SaveFollowedTag(ctx, tag))
+
+	numbers := []storage.ID{list.ID, filter.ID, filter.Keywords[0].ID, news[0].ID, hidden.ID, letter.ID, medium.ID, tag.ID, cleo.Actor.ID, mine}
+	all := url.Values{"status": {"x"}, "title": {"x"}, "comment": {"x"}, "context[]": {"home"}, "keyword": {"x"}, "description": {"x"}, "choices[]": {"0"}, "name": {"x"}}
+	for _, id := range numbers {
+		for _, name := range []string{"id[]", "account_ids[]", "status_ids[]", "media_ids[]", "account_id", "in_reply_to_id", "list", "max_id"} {
+			all.Add(name, id.String())
+		}
+	}
+	kept := func() map[string][]string {
+		out := map[string][]string{}
+		for table, rows := range storagetest.Rows(t, d.db) {
+			for _, row := range rows {
+				if fmt.Sprint(row["actor_id"]) == mine.String() || table == "list_members" {
+					out[table] = append(out[table], fmt.Sprint(row))
+				}
+			}
+		}
+		return out
+	}
+	before := kept()
+	token := d.token(bo, "read write follow push profile payments")
+	asked := 0
+	for _, r := range mastodon.Routes() {
+		if r.Scope == mastodon.Stream {
+			continue
+		}
+		ids := numbers
+		if !strings.Contains(r.Path, ":id") {
+			ids = ids[:1]
+		}
+		for _, id := range ids {
+			path := strings.NewReplacer(":id", id.String(), ":tag", "bread").Replace(r.Path)
+			var body io.Reader = strings.NewReader(all.Encode())
+			if r.Method == "GET" {
+				path, body = path+"?"+all.Encode(), nil
+			}
+			w := d.ask(token, r.Method, path, body)
+			asked++
+			if shown := strings.Contains(w.Body.String(), secret); w.Code >= 500 || shown && !strings.HasSuffix(r.Path, "featured_tags") { // what she features is for everybody
+				t.Errorf("%s %s shows bo what is ana's: %d %.300s", r.Method, path, w.Code, w.Body)
+			}
+		}
+	}
+	after := kept()
+	for table, rows := range before {
+		for _, row := range rows {
+			if table != "changes" && !slices.Contains(after[table], row) {
+				t.Errorf("bo changed %s: %s is no more", table, row)
+			}
+		}
+	}
+	if asked < 400 {
+		t.Errorf("only %d requests were made", asked)
+	}
+}
+
+// TestOAU213TheProtocolTakesItsScope is the same of the one route of OAuth that takes a scope.
+func TestOAU213TheProtocolTakesItsScope(t *testing.T) {
+	d := newDesk(t)
+	for has := range within {
+		want := 403
+		if lets(has, "profile") {
+			want = 200
+		}
+		for _, method := range []string{"GET", "POST"} {
+			if w := d.ask(d.token(d.by, has), method, "/oauth/userinfo", nil); w.Code != want {
+				t.Errorf("%s with %q is answered %d %s, want %d", method, has, w.Code, w.Body, want)
+			}
+		}
+	}
+	if w := d.ask("", "GET", "/oauth/userinfo", nil); w.Code != 401 {
+		t.Errorf("nobody is answered %d", w.Code)
 	}
 }
