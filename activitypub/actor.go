@@ -24,8 +24,9 @@ func isActorType(t string) bool { return slices.Contains(actorTypes, t) }
 // usernames are what Mastodon accepts, so that everyone can be followed from there.
 var usernames = regexp.MustCompile(`^[A-Za-z0-9_]+([.-]+[A-Za-z0-9_]+)*$`)
 
-// reserved names would look like the node itself.
-var reserved = []string{"admin", "administrator", "support", "api", "inbox", "outbox", "actor", "ledger", "root", "moderator", "planet", "well-known", "oauth", "setup", "help", "security", "webmaster", "postmaster", "abuse", "www", "mail", "everyone", "here"}
+// reserved names would look like the node itself, or like an address of it.
+var reserved = []string{"admin", "administrator", "administration", "owner", "support", "api", "inbox", "outbox", "actor", "ledger", "root", "moderator", "planet", "oauth", "setup", "help", "security", "webmaster", "postmaster", "hostmaster", "noreply",
+	"abuse", "www", "mail", "everyone", "here", "users", "media", "static", "nodeinfo", "invite", "pay", "null", "undefined"}
 
 // addresses gives a new actor of this node the ids that federation.md §7.1 names.
 func (n *Node) addresses(a *storage.Actor) {

@@ -475,7 +475,7 @@ func TestTwoCopiesOfANodeDecideOneAfterTheOther(t *testing.T) {
 	})
 }
 
-func TestACoopKeepsAnAdminWhoCanAct(t *testing.T) {
+func TestADM243ACoopKeepsAnAdminWhoCanAct(t *testing.T) {
 	h := newHouse(t, "bo")
 	ctx := t.Context()
 	wantStatus(t, h.TakeRole(ctx, h.coop, h.people["nuria"].User, ""), 409, "last-admin")

@@ -36,6 +36,7 @@ func invalid(field, format string, args ...any) *InvalidError {
 func WriteProblem(w http.ResponseWriter, p *Problem) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "private, no-store") // whether there is nothing may depend on who signed (security.md WEB 260)
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "60")
 	}

@@ -426,6 +426,28 @@ func (n *Node) RevokeInvite(ctx context.Context, by By, id storage.ID) error {
 	})
 }
 
+// InviteHere makes an invitation to this node alone, by the operator, of whose code the hash is kept.
+func (n *Node) InviteHere(ctx context.Context, hash string, uses int, expires *time.Time) (*storage.Invite, error) {
+	i := &storage.Invite{CodeHash: hash, UsesLeft: uses, ExpiresAt: expires}
+	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := tx.SaveInvite(ctx, i); err != nil {
+			return err
+		}
+		return recordWith(ctx, tx, By{Actor: n.service}, "invite.create", n.service.IRI, fmt.Sprintf("%s, for %d", i.ID, uses))
+	})
+	return i, err
+}
+
+// RevokeInviteHere ends any invitation, by the operator. ErrNotFound when there is none with this id.
+func (n *Node) RevokeInviteHere(ctx context.Context, id storage.ID) error {
+	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		if err := tx.RevokeInvite(ctx, id); err != nil {
+			return err
+		}
+		return recordWith(ctx, tx, By{Actor: n.service}, "invite.revoke", n.service.IRI, id.String())
+	})
+}
+
 // AcceptInvite makes a person of who was invited, and a member of the co-op that invited her, if one did; all of it or nothing. The version of the
 // agreement is the one that she has read and accepts. ErrNotFound when the invitation cannot be used; other errors as those of CreatePerson and Join.
 func (n *Node) AcceptInvite(ctx context.Context, in NewUser, hash string, agreement int) (*storage.Actor, error) {

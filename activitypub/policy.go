@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"planet/storage"
 )
@@ -80,17 +81,43 @@ func (n *Node) SetDomainRule(ctx context.Context, user *storage.User, domain, ki
 		return nil, err
 	}
 	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		was, err := ruleOf(ctx, tx, r.Domain)
+		if err != nil {
+			return err
+		}
 		if err := tx.SaveDomainRule(ctx, r); err != nil {
 			return err
 		}
-		return record(ctx, tx, By{User: user, Actor: n.service}, "domain."+kind, storage.IRI(r.Domain))
+		return recordWith(ctx, tx, By{User: user, Actor: n.service}, "domain."+kind, storage.IRI(r.Domain), changed(was, inWords(*r)))
 	})
 	return r, err
 }
 
+// ruleOf says in words which rule a domain itself has; "" for none.
+func ruleOf(ctx context.Context, tx *storage.DB, domain string) (string, error) {
+	r, err := tx.DomainRuleFor(ctx, domain)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && r.Domain != domain {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return inWords(*r), nil
+}
+
+func inWords(r storage.DomainRule) string {
+	if r.Reason == "" {
+		return r.Kind
+	}
+	return r.Kind + ": " + r.Reason
+}
+
+// changed is the detail of an act: what was → what is now.
+func changed(was, is string) string { return was + " → " + is }
+
 // SetDomainRules does for many rules what SetDomainRule does for one: all or none. It returns how many were not there as they
 // are now. InvalidError for the first that cannot be used.
-func (n *Node) SetDomainRules(ctx context.Context, user *storage.User, rules []storage.DomainRule) (changed int, err error) {
+func (n *Node) SetDomainRules(ctx context.Context, user *storage.User, rules []storage.DomainRule) (count int, err error) {
 	rules = slices.Clone(rules)
 	for i := range rules {
 		if err := n.checkRule(&rules[i]); err != nil {
@@ -98,14 +125,22 @@ func (n *Node) SetDomainRules(ctx context.Context, user *storage.User, rules []s
 		}
 	}
 	err = n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		old, err := tx.DomainRules(ctx)
+		if err != nil {
+			return err
+		}
+		was := map[string]string{}
+		for _, r := range old {
+			was[r.Domain] = inWords(r)
+		}
 		fresh, err := tx.SaveDomainRules(ctx, rules)
 		if err != nil {
 			return err
 		}
-		changed = len(fresh)
+		count = len(fresh)
 		acts := make([]storage.Act, 0, len(fresh))
 		for _, r := range fresh {
-			act := storage.Act{ActorID: n.service.ID, Kind: "domain." + r.Kind, Object: storage.IRI(r.Domain)}
+			act := storage.Act{ActorID: n.service.ID, Kind: "domain." + r.Kind, Object: storage.IRI(r.Domain), Detail: changed(was[r.Domain], inWords(r))}
 			if user != nil {
 				act.UserID = user.ID
 			}
@@ -113,7 +148,7 @@ func (n *Node) SetDomainRules(ctx context.Context, user *storage.User, rules []s
 		}
 		return tx.RecordActs(ctx, acts)
 	})
-	return changed, err
+	return count, err
 }
 
 // checkRule gives the domain of a rule its one form, and refuses what is no rule.
@@ -135,10 +170,14 @@ func (n *Node) RemoveDomainRule(ctx context.Context, user *storage.User, domain 
 		return err
 	}
 	return n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		was, err := ruleOf(ctx, tx, name)
+		if err != nil {
+			return err
+		}
 		if err := tx.DeleteDomainRule(ctx, name); err != nil {
 			return err
 		}
-		return record(ctx, tx, By{User: user, Actor: n.service}, "domain.remove", storage.IRI(name))
+		return recordWith(ctx, tx, By{User: user, Actor: n.service}, "domain.remove", storage.IRI(name), changed(was, ""))
 	})
 }
 
@@ -154,6 +193,18 @@ func (n *Node) RuleDomain(domain string) (string, error) {
 	return name, nil
 }
 
+// standing says how somebody stands, in words.
+func standing(suspended, silenced bool) string {
+	var words []string
+	if suspended {
+		words = append(words, "suspended")
+	}
+	if silenced {
+		words = append(words, "silenced")
+	}
+	return strings.Join(words, ", ")
+}
+
 // SetStanding suspends or silences an actor, here or elsewhere, or lets it go. A suspended actor elsewhere is not heard any
 // more, and all follows with it end; what a silenced one says is seen by its followers alone.
 func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *storage.Actor, suspended, silenced bool) error {
@@ -161,6 +212,10 @@ func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *stora
 		return invalid("handle", "%s is this node itself", actor.Username)
 	}
 	err := n.DB.Transaction(ctx, func(tx *storage.DB) error {
+		was, err := tx.ActorByID(ctx, actor.ID)
+		if err != nil {
+			return err
+		}
 		if err := tx.SetStanding(ctx, actor.ID, suspended, silenced); err != nil {
 			return err
 		}
@@ -188,7 +243,7 @@ func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *stora
 		} else if silenced {
 			kind = "actor.silence"
 		}
-		return record(ctx, tx, By{User: user, Actor: n.service}, kind, actor.IRI)
+		return recordWith(ctx, tx, By{User: user, Actor: n.service}, kind, actor.IRI, changed(standing(was.SuspendedAt != nil, was.SilencedAt != nil), standing(suspended, silenced)))
 	})
 	n.Wake()
 	return err

@@ -145,7 +145,7 @@ func write(t *testing.T, j *ledger.Journal, format string) []byte {
 	return b.Bytes()
 }
 
-func TestCSVAndJSONLinesSayWhatMoved(t *testing.T) {
+func TestXSS189CSVAndJSONLinesSayWhatMoved(t *testing.T) {
 	b, j := workload(t, 2, ledger.Mutual, 2)
 	raw := write(t, j, "csv")
 	if bytes.Count(raw, []byte("\r\n")) != len(j.Movements)+1 || bytes.Count(raw, []byte("\n")) != len(j.Movements)+1 {

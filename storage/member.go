@@ -57,6 +57,7 @@ type Act struct {
 	ActorID   ID
 	Kind      string // "post.create", "member.add", …
 	Object    IRI
+	Detail    string // what was → what is now, where the kind does not say it
 	CreatedAt time.Time
 }
 

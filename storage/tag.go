@@ -38,13 +38,14 @@ func (db *DB) DeleteFollowedTag(ctx context.Context, actor ID, name string, feat
 	})
 }
 
-// SearchTags finds hashtags that begin with a word (lower case, without #).
+// SearchTags finds hashtags that begin with a word (lower case, without #), of posts that everybody may read: those of others are nobody else's to know.
 func (db *DB) SearchTags(ctx context.Context, word string, limit int) (names []string, err error) {
 	if word == "" {
 		return nil, nil
 	}
 	like := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(word) + "%"
-	err = translate(db.q(ctx).Raw(`SELECT DISTINCT name FROM hashtags WHERE name LIKE ? ESCAPE '\' ORDER BY name LIMIT ?`, like, limit).Scan(&names).Error)
+	err = translate(db.q(ctx).Raw(`SELECT DISTINCT h.name FROM hashtags h JOIN posts p ON p.id = h.post_id WHERE h.name LIKE ? ESCAPE '\' AND p.visibility IN ('public', 'unlisted') AND p.deleted_at IS NULL
+		AND p.actor_id NOT IN (SELECT id FROM actors WHERE suspended_at IS NOT NULL OR silenced_at IS NOT NULL) ORDER BY h.name LIMIT ?`, like, limit).Scan(&names).Error)
 	return names, err
 }
 

@@ -37,7 +37,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		r, status := c.Request(), c.Response().Status
 		s.counts.observe(c.Path(), r.Method, status, took)
 		path := r.URL.Path
-		if secretRoute(c.Path()) {
+		if path = withoutCode(path); secretRoute(c.Path()) {
 			path = c.Path()
 		}
 		level := slog.LevelInfo
@@ -57,6 +57,17 @@ func requestID() string {
 
 // secretRoute reports whether a route's path holds something that only its reader may know.
 func secretRoute(route string) bool { return strings.Contains(route, ":code") }
+
+// withoutCode is a path that is to be logged, also one of no route: a link that was copied with a slash too many still opens what it opens.
+func withoutCode(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts[:len(parts)-1] {
+		if slices.Contains([]string{"setup", "invite", "pay"}, strings.ToLower(part)) {
+			return strings.Join(parts[:i+1], "/") + "/…"
+		}
+	}
+	return path
+}
 
 // operational are the addresses for whoever runs the node; they answer by any name.
 func operational(route string) bool {
@@ -80,6 +91,10 @@ func (s *Server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), browsing-topics=()")
 		if strings.HasPrefix(s.Origin, "https://") {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		// net/http takes a body in chunks that gives its length too, and a proxy may have believed the length: what stands behind it is nobody's next request (RFC 9112 §6.1).
+		if len(c.Request().TransferEncoding) > 0 {
+			h.Set("Connection", "close")
 		}
 		return next(c)
 	}

@@ -241,7 +241,7 @@ func TestAnAppIsLetInAsHerselfOrAsACoop(t *testing.T) {
 	}
 }
 
-func TestOAU203CodesGoToRegisteredAddressesAlone(t *testing.T) {
+func TestOAU203OAU205CodesGoToRegisteredAddressesAlone(t *testing.T) {
 	s := newSite(t)
 	s.coop("bakery", "Bakery")
 	a := s.register("read", home, oauth.OutOfBand, "breadapp://back")
@@ -332,7 +332,7 @@ func TestOAU208ACodeIsOfItsClient(t *testing.T) {
 	}
 }
 
-func TestOAU209PKCE(t *testing.T) {
+func TestOAU209OAU210PKCE(t *testing.T) {
 	s := newSite(t)
 	s.coop("bakery", "Bakery")
 	a := s.register("read")
@@ -416,7 +416,7 @@ func TestOAU215AnAppByItselfIsNobody(t *testing.T) {
 	}
 }
 
-func TestOAU216NobodySaysYesInHerName(t *testing.T) {
+func TestOAU216OAU219NobodySaysYesInHerName(t *testing.T) {
 	s := newSite(t)
 	by := s.coop("bakery", "Bakery")
 	a := s.register("read")
@@ -570,24 +570,7 @@ func TestOAU224TheDatabaseHoldsNoSecrets(t *testing.T) {
 	}
 }
 
-func TestSES225GuessingAtAName(t *testing.T) {
-	s := newSite(t)
-	s.coop("bakery", "Bakery")
-	a := s.register("read")
-	path := a.asks(nil)
-	last := 0
-	for range 26 {
-		last = a.browse(http.MethodPost, path, url.Values{"do": {"signin"}, "name": {"by_bakery"}, "password": {"a wrong password"}}).Code
-	}
-	if last != http.StatusTooManyRequests {
-		t.Errorf("the 26th guess answers %d", last)
-	}
-	now := s.db.Now()
-	s.db.Now = func() time.Time { return now.Add(5 * time.Minute) } // she is not locked out
-	a.signsIn(path, "by_bakery")
-}
-
-func TestSES229ASessionIsNewAndEnds(t *testing.T) {
+func TestSES229SES230ASessionIsNewAndEnds(t *testing.T) {
 	s := newSite(t)
 	s.coop("bakery", "Bakery")
 	a := s.register("read")

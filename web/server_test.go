@@ -316,7 +316,7 @@ func TestACT150AReplyToSomethingPrivateDoesNotShowIt(t *testing.T) {
 	s.wantNot(w, "a secret", private.ID.String())
 }
 
-func TestHostileTextStaysText(t *testing.T) {
+func TestXSS183HostileTextStaysText(t *testing.T) {
 	s := newSite(t)
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'{{.}}`
 	baker := s.coop("baker", evil)
@@ -349,7 +349,7 @@ func TestHostileTextStaysText(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerHasTheHeaders(t *testing.T) {
+func TestXSS188EveryAnswerHasTheHeaders(t *testing.T) {
 	s := newSite(t)
 	s.coop("baker", "The Bakery")
 	evil := from(http.MethodGet, "/", nil)
@@ -381,7 +381,7 @@ func TestEveryAnswerHasTheHeaders(t *testing.T) {
 	}
 }
 
-func TestTheNodeAnswersToItsOwnNameAlone(t *testing.T) {
+func TestWEB257TheNodeAnswersToItsOwnNameAlone(t *testing.T) {
 	s := newSite(t)
 	s.coop("baker", "The Bakery")
 	for host, want := range map[string]int{
@@ -426,7 +426,7 @@ func TestFailuresAreToldInTheWordsOfWhoAsks(t *testing.T) {
 }
 
 // broken is what a fault of ours looks like from outside: nothing of its cause.
-func TestAFaultSaysNothingOfItsCause(t *testing.T) {
+func TestWEB267AFaultSaysNothingOfItsCause(t *testing.T) {
 	s := newSite(t, func(c *web.Config) {
 		c.SetupCode = func(context.Context) (string, error) {
 			return "", errors.New("select * from secrets: disk at /srv/planet is broken")
@@ -450,7 +450,7 @@ func TestAFaultSaysNothingOfItsCause(t *testing.T) {
 	s.want(s.get("/"), http.StatusOK)
 }
 
-func TestTheSetupLinkMakesOneOwner(t *testing.T) {
+func TestADM244TheSetupLinkMakesOneOwner(t *testing.T) {
 	const code = "kq3v7m2x"
 	s := newSite(t, func(c *web.Config) {
 		c.SetupCode = func(context.Context) (string, error) { return code, nil }
@@ -528,7 +528,7 @@ func TestWithoutACodeThereIsNoSetup(t *testing.T) {
 	}
 }
 
-func TestAnInvitationLetsAPersonInToItsCoop(t *testing.T) {
+func TestSES240AnInvitationLetsAPersonInToItsCoop(t *testing.T) {
 	s := newSite(t)
 	baker := s.coop("baker", "The Bakery")
 	const code = "ab12cd34"
@@ -636,7 +636,7 @@ func TestAClosedNodeTakesNoInvitation(t *testing.T) {
 	s.want(s.send("/invite/x", url.Values{"username": {"ana"}, "password": {"correct horse battery"}}), http.StatusNotFound)
 }
 
-func TestFormsFromOtherSitesAreRefused(t *testing.T) {
+func TestSES231SES232FormsFromOtherSitesAreRefused(t *testing.T) {
 	s := newSite(t, func(c *web.Config) {
 		c.SetupCode = func(context.Context) (string, error) { return "x", nil }
 	})
@@ -747,7 +747,7 @@ func TestARequestLeavesOneLineWithoutSecrets(t *testing.T) {
 	}
 }
 
-func TestOnlyTrustedProxiesSayWhoAsks(t *testing.T) {
+func TestSES226SES227OnlyTrustedProxiesSayWhoAsks(t *testing.T) {
 	// The answer to "who asks" shows in whose bucket is emptied: forms have the smallest.
 	exhaust := func(s *site, edit func(r *http.Request, i int)) (limited bool) {
 		for i := range 60 {
@@ -781,6 +781,12 @@ func TestOnlyTrustedProxiesSayWhoAsks(t *testing.T) {
 			r.RemoteAddr = "127.0.0.1:1"
 			r.Header.Set("X-Real-IP", fmt.Sprintf("198.51.100.%d", i))
 		}, true},
+		{"nor does any other header", newSite(t, limit("127.0.0.0/8")), func(r *http.Request, i int) {
+			r.RemoteAddr = "127.0.0.1:1"
+			for _, h := range []string{"Forwarded", "True-Client-Ip", "Cf-Connecting-Ip", "X-Client-Ip", "Fastly-Client-Ip", "X-Cluster-Client-Ip", "X-Originating-Ip", "X-Real-Ip"} {
+				r.Header.Set(h, fmt.Sprintf("198.51.100.%d", i))
+			}
+		}, true},
 		{"our proxy says who asks", newSite(t, limit("127.0.0.0/8")), func(r *http.Request, i int) { r.RemoteAddr = "127.0.0.1:1"; forwarded(r, i) }, false},
 		{"what the client wrote before our proxy did counts for nothing", newSite(t, limit("127.0.0.0/8")), func(r *http.Request, i int) {
 			r.RemoteAddr = "127.0.0.1:1"
@@ -788,6 +794,10 @@ func TestOnlyTrustedProxiesSayWhoAsks(t *testing.T) {
 		}, true},
 		{"private networks are not trusted unasked", newSite(t, limit("127.0.0.0/8")), func(r *http.Request, i int) { r.RemoteAddr = "10.0.0.5:1"; forwarded(r, i) }, true},
 		{"one customer's IPv6 network is one client", newSite(t, limit()), func(r *http.Request, i int) { r.RemoteAddr = fmt.Sprintf("[2001:db8:1:2::%x]:1", i+1) }, true},
+		{"a zone makes no other client", newSite(t, limit()), func(r *http.Request, i int) { r.RemoteAddr = fmt.Sprintf("[fe80::1%%eth%d]:1", i) }, true},
+		{"an address written as IPv6 is the same", newSite(t, limit()), func(r *http.Request, i int) {
+			r.RemoteAddr = []string{"203.0.113.7:1", "[::ffff:203.0.113.7]:1"}[i%2]
+		}, true},
 		{"other networks are other clients", newSite(t, limit()), func(r *http.Request, i int) { r.RemoteAddr = fmt.Sprintf("[2001:db8:1:%x::1]:1", i+1) }, false},
 		{"the limit can be turned off", newSite(t), func(*http.Request, int) {}, false},
 	} {
@@ -797,7 +807,7 @@ func TestOnlyTrustedProxiesSayWhoAsks(t *testing.T) {
 	}
 }
 
-func TestWhoAsksTooMuchIsToldWhenToComeAgain(t *testing.T) {
+func TestWEB264WhoAsksTooMuchIsToldWhenToComeAgain(t *testing.T) {
 	now := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 	s := newSite(t, func(c *web.Config) { c.RateLimit = true; c.DB.Now = func() time.Time { return now } })
 	var w *httptest.ResponseRecorder
@@ -887,7 +897,7 @@ func TestAnAppIsToldHowMuchItMayAsk(t *testing.T) {
 	want(ask(app(), "POST", "/api/v1/accounts"), 429, "5", "0", now.Add(6*time.Minute).Format("15:04:05.000"))
 }
 
-func TestMetricsAreForThisMachine(t *testing.T) {
+func TestADM245MetricsAreForThisMachine(t *testing.T) {
 	s := newSiteAt(t, "http://localhost:8080")
 	ask := func(edit func(r *http.Request)) *httptest.ResponseRecorder {
 		r := from(http.MethodGet, "/metrics", nil)

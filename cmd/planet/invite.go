@@ -69,10 +69,9 @@ func (cmd inviteCreateCmd) Run(c *app) error {
 		return usageError{"--by is about an invitation to a co-op: say which with --coop"}
 	}
 	if cmd.Coop == "" {
-		return c.withDB(func(db *storage.DB) error {
-			return cmd.make(c, db, func(hash string, until *time.Time) (*storage.Invite, error) {
-				i := &storage.Invite{CodeHash: hash, UsesLeft: cmd.Uses, ExpiresAt: until}
-				return i, db.SaveInvite(c.ctx, i)
+		return c.withNode(func(n *activitypub.Node) error {
+			return cmd.make(c, n.DB, func(hash string, until *time.Time) (*storage.Invite, error) {
+				return n.InviteHere(c.ctx, hash, cmd.Uses, until)
 			})
 		})
 	}
@@ -190,7 +189,7 @@ func (cmd inviteRevokeCmd) Run(c *app) error {
 		case cmd.By != "":
 			return usageError{"--by is about an invitation to a co-op, and this one is to the node"}
 		default:
-			err = n.DB.RevokeInvite(c.ctx, id)
+			err = n.RevokeInviteHere(c.ctx, id)
 		}
 		if err == nil {
 			c.say("the invitation %s is ended", cmd.ID)
@@ -212,7 +211,7 @@ func (c *app) revokeInvite(n *activitypub.Node, i *storage.Invite, name string) 
 			return err
 		}
 	case coop.DeletedAt != nil || coop.SuspendedAt != nil:
-		return n.DB.RevokeInvite(c.ctx, i.ID)
+		return n.RevokeInviteHere(c.ctx, i.ID)
 	}
 	return n.RevokeInvite(c.ctx, by, i.ID)
 }

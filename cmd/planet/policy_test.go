@@ -75,7 +75,7 @@ func TestBadLinesAreNamed(t *testing.T) {
 	}
 }
 
-func TestWhatOthersWroteDoesNotSteerTheTerminal(t *testing.T) {
+func TestXSS192WhatOthersWroteDoesNotSteerTheTerminal(t *testing.T) {
 	if got, want := printable("a\x1b[2Jb\u009bc\u202ed\te\nf"), "a [2Jb c d e f"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -55,7 +55,7 @@ func (cmd tokenCreateCmd) Run(c *app) error {
 			if err := tx.SaveToken(c.ctx, t); err != nil {
 				return err
 			}
-			return tx.RecordAct(c.ctx, &storage.Act{ActorID: t.ActorID, Kind: "token.create"})
+			return tx.RecordAct(c.ctx, &storage.Act{ActorID: t.ActorID, Kind: "token.create", Detail: u.Username + ": " + t.Scopes})
 		})
 		if err != nil {
 			return err

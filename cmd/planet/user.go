@@ -235,13 +235,18 @@ func (c *app) change(db *storage.DB, name, kind string, f func(tx *storage.DB, u
 		if err != nil {
 			return err
 		}
+		was := *u
 		if err := f(tx, u); err != nil {
 			return err
 		}
 		if err := tx.UpdateUser(c.ctx, u); err != nil {
 			return err
 		}
-		return tx.RecordAct(c.ctx, &storage.Act{ActorID: u.ActorID, Kind: kind})
+		act := &storage.Act{ActorID: u.ActorID, Kind: kind}
+		if was.Role != u.Role {
+			act.Detail = was.Role + " → " + u.Role
+		}
+		return tx.RecordAct(c.ctx, act)
 	})
 }
 

@@ -258,8 +258,9 @@ func database(t *testing.T, raw []byte, statements ...string) []byte {
 	})
 }
 
-// Every kind of damage is named in one line, by Verify and by Restore, and Restore leaves nothing.
-func TestREL321DamageIsNamed(t *testing.T) {
+// Every kind of damage, and every member that a backup does not have, is named in one line, by Verify and by Restore, and Restore leaves nothing. Nothing in a backup is packed:
+// what comes out is no more than what is in it.
+func TestMED202REL321DamageIsNamed(t *testing.T) {
 	_, _, raw := create(t)
 	picture := "media/1a/" + loaf
 	flip := func(name string, at int) []byte {
@@ -280,7 +281,16 @@ func TestREL321DamageIsNamed(t *testing.T) {
 	dir.Typeflag = tar.TypeDir
 	pax := plain(picture, "x")
 	pax.PAXRecords = map[string]string{"PLANET.x": "y"}
+	hard, device := plain("media/1a/"+nobodys, ""), plain("media/1a/"+nobodys, "")
+	hard.Typeflag, hard.Linkname = tar.TypeLink, "../../../etc/passwd"
+	device.Typeflag = tar.TypeChar
 	members := unpack(t, raw)
+	var endless bytes.Buffer // its manifest says that it is larger than the memory
+	w := tar.NewWriter(&endless)
+	must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "planet-backup", Size: int64(len(members[0].text)), Mode: 0o600}))
+	_, err := w.Write(members[0].text)
+	must(t, err)
+	must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "manifest.json", Size: 1 << 30, Mode: 0o600}))
 	for name, c := range map[string]struct {
 		raw  []byte
 		want string
@@ -324,6 +334,10 @@ func TestREL321DamageIsNamed(t *testing.T) {
 		"another name":               {add(plain("planet.db-wal", "x")), `"planet.db-wal" does not belong`},
 		"picture in another's place": {add(plain("media/99/"+nobodys, "x")), `does not belong`},
 		"symbolic link":              {add(link), "is not a plain file"},
+		"hard link":                  {add(hard), "is not a plain file"},
+		"device":                     {add(device), "is not a plain file"},
+		"a name of Windows":          {add(plain(`media\..\..\x`, "x")), "does not belong"},
+		"an endless manifest":        {endless.Bytes(), "manifest.json has 1073741824 bytes"},
 		"directory":                  {add(dir), "is not a plain file"},
 		"extended header":            {add(pax), "is not a plain file"},
 		"other origin":               {with(func(m *backup.Manifest) { m.Origin = "https://oak.example" }), "belongs to https://rye.example, the manifest says https://oak.example"},

@@ -185,7 +185,7 @@ func (a *API) serve(c echo.Context, r route) error {
 				return err
 			}
 		}
-		if who.User != nil {
+		if who.User != nil && (r.scope != open || who.Scopes.Allow(readCoop)) { // else she reads what anybody reads
 			k.who = who
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,10 +72,11 @@ func (c *call) reader() *storage.Actor {
 
 // The scopes of routes that are none of oauth's.
 const (
-	open   = ""       // for anybody; a token is looked at where there is one
+	open   = ""       // for anybody, and the same for everybody: nobody is known by her token
 	stream = "stream" // asks for the token itself: it may stand elsewhere
 	anyone = "user"   // any token of a person
 	byApp  = "app"    // a token of an app by itself, with write:accounts
+	known  = "?"      // with a scope behind it: for anybody; who comes with a token is known, and the token takes the scope
 )
 
 // route is a line of the table.
@@ -117,8 +119,8 @@ var routes = []route{
 	{"GET", "/api/v1/accounts/familiar_followers", "read:follows", (*API).familiarFollowers},
 	{"GET", "/api/v1/accounts/lookup", open, (*API).lookup},
 	{"GET", "/api/v1/accounts/search", "read:accounts", (*API).searchAccounts},
-	{"GET", "/api/v1/accounts/:id", open, (*API).showAccount},
-	{"GET", "/api/v1/accounts/:id/statuses", open, (*API).accountStatuses},
+	{"GET", "/api/v1/accounts/:id", known + "read:accounts", (*API).showAccount},
+	{"GET", "/api/v1/accounts/:id/statuses", known + "read:statuses", (*API).accountStatuses},
 	{"GET", "/api/v1/accounts/:id/followers", open, (*API).followers},
 	{"GET", "/api/v1/accounts/:id/following", open, (*API).following},
 	{"GET", "/api/v1/accounts/:id/featured_tags", open, (*API).featuredTagsOf},
@@ -148,10 +150,10 @@ var routes = []route{
 	{"GET", "/api/v1/followed_tags", "read:follows", (*API).followedTags},
 
 	{"GET", "/api/v1/timelines/home", "read:statuses", (*API).home},
-	{"GET", "/api/v1/timelines/public", open, (*API).public},
-	{"GET", "/api/v1/timelines/tag/:tag", open, (*API).tagTimeline},
+	{"GET", "/api/v1/timelines/public", known + "read:statuses", (*API).public},
+	{"GET", "/api/v1/timelines/tag/:tag", known + "read:statuses", (*API).tagTimeline},
 	{"GET", "/api/v1/timelines/list/:id", "read:lists", (*API).listTimeline},
-	{"GET", "/api/v1/tags/:tag", open, (*API).showTag},
+	{"GET", "/api/v1/tags/:tag", known + "read:follows", (*API).showTag},
 	{"POST", "/api/v1/tags/:tag/follow", "write:follows", (*API).followTag},
 	{"POST", "/api/v1/tags/:tag/unfollow", "write:follows", (*API).unfollowTag},
 	{"GET", "/api/v1/lists", "read:lists", (*API).lists},
@@ -191,16 +193,16 @@ var routes = []route{
 	{"DELETE", "/api/v1/scheduled_statuses/:id", "write:statuses", (*API).unschedule},
 
 	{"POST", "/api/v1/statuses", "write:statuses", (*API).publish},
-	{"GET", "/api/v1/statuses", open, (*API).showStatuses},
-	{"GET", "/api/v1/statuses/:id", open, (*API).showStatus},
+	{"GET", "/api/v1/statuses", known + "read:statuses", (*API).showStatuses},
+	{"GET", "/api/v1/statuses/:id", known + "read:statuses", (*API).showStatus},
 	{"PUT", "/api/v1/statuses/:id", "write:statuses", (*API).edit},
 	{"DELETE", "/api/v1/statuses/:id", "write:statuses", (*API).delete},
-	{"GET", "/api/v1/statuses/:id/context", open, (*API).thread},
+	{"GET", "/api/v1/statuses/:id/context", known + "read:statuses", (*API).thread},
 	{"GET", "/api/v1/statuses/:id/source", "read:statuses", (*API).source},
-	{"GET", "/api/v1/statuses/:id/history", open, (*API).history},
-	{"GET", "/api/v1/statuses/:id/card", open, (*API).card},
-	{"GET", "/api/v1/statuses/:id/reblogged_by", open, (*API).rebloggedBy},
-	{"GET", "/api/v1/statuses/:id/favourited_by", open, (*API).favouritedBy},
+	{"GET", "/api/v1/statuses/:id/history", known + "read:statuses", (*API).history},
+	{"GET", "/api/v1/statuses/:id/card", known + "read:statuses", (*API).card},
+	{"GET", "/api/v1/statuses/:id/reblogged_by", known + "read:accounts", (*API).rebloggedBy},
+	{"GET", "/api/v1/statuses/:id/favourited_by", known + "read:accounts", (*API).favouritedBy},
 	{"POST", "/api/v1/statuses/:id/favourite", "write:favourites", (*API).favourite},
 	{"POST", "/api/v1/statuses/:id/unfavourite", "write:favourites", (*API).unfavourite},
 	{"POST", "/api/v1/statuses/:id/reblog", "write:statuses", (*API).reblog},
@@ -213,7 +215,7 @@ var routes = []route{
 	{"POST", "/api/v1/statuses/:id/unpin", "write:accounts", (*API).unpin},
 	{"GET", "/api/v1/favourites", "read:favourites", (*API).favourites},
 	{"GET", "/api/v1/bookmarks", "read:bookmarks", (*API).bookmarks},
-	{"GET", "/api/v1/polls/:id", open, (*API).showPoll},
+	{"GET", "/api/v1/polls/:id", known + "read:statuses", (*API).showPoll},
 	{"POST", "/api/v1/polls/:id/votes", "write:statuses", (*API).vote},
 	{"POST", "/api/v2/media", "write:media", (*API).upload},
 	{"POST", "/api/v1/media", "write:media", (*API).upload},
@@ -232,7 +234,7 @@ var routes = []route{
 	{"PUT", "/api/v1/push/subscription", "push", (*API).updatePush},
 	{"DELETE", "/api/v1/push/subscription", "push", (*API).unsubscribePush},
 	{"POST", "/api/v1/reports", "write:reports", (*API).report},
-	{"GET", "/api/v2/search", open, (*API).search},
+	{"GET", "/api/v2/search", known + "read:search", (*API).search},
 
 	{"GET", "/api/v1/streaming", stream, (*API).stream},
 	{"GET", "/api/v1/streaming/health", open, (*API).streamHealth},
@@ -268,45 +270,52 @@ func (a *API) serve(c echo.Context, r route) error {
 	h := c.Response().Header()
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("Vary", "Authorization, Origin")
-	if r.scope != stream && (req.Header.Get("Authorization") != "" || r.scope != open) {
-		who, err := a.OAuth.Caller(req)
-		if err != nil {
-			return err
-		}
-		if who.User != nil {
-			k.who = who
-		}
-		if r.scope == byApp {
-			if k.app = who; who.User != nil || who.App == nil || !who.Scopes.Allow("write:accounts") {
-				return &oauth.Error{Status: http.StatusForbidden, Code: "This action is outside the authorized scopes", Description: "it takes a token of the app itself, with write:accounts"}
-			}
-		} else if r.scope != open {
-			scope := r.scope
-			if scope == anyone {
-				scope = who.Token.Scopes // any will do, but it has to be a person's
-				if who.User != nil {
-					scope = ""
-				}
-			}
-			if scope != "" {
-				if err := who.Need(scope); err != nil {
-					return err
-				}
-			}
-		}
+	if err := a.admit(k, r); err != nil {
+		return err
 	}
 	limit := int64(maxBody)
 	if r.scope == "write:media" || r.scope == "write:accounts" {
 		limit = maxUpload
 	}
+	defer func() {
+		if req.MultipartForm != nil {
+			_ = req.MultipartForm.RemoveAll()
+		}
+	}()
 	var err error
 	if k.form, err = oauth.ReadForm(c.Response(), req, limit); err != nil {
 		return err
 	}
-	if req.MultipartForm != nil {
-		defer req.MultipartForm.RemoveAll()
-	}
 	return r.handle(a, k)
+}
+
+// admit finds who calls, and refuses whom the route is not for (security.md OAU 213).
+func (a *API) admit(k *call, r route) error {
+	scope, anybody := strings.CutPrefix(r.scope, known)
+	anybody = anybody || r.scope == open
+	if r.scope == stream || anybody && k.Request().Header.Get("Authorization") == "" {
+		return nil
+	}
+	who, err := a.OAuth.Caller(k.Request())
+	switch {
+	case err != nil:
+		return err
+	case r.scope == byApp:
+		if who.User != nil || who.App == nil || !who.Scopes.Allow("write:accounts") {
+			return &oauth.Error{Status: http.StatusForbidden, Code: "This action is outside the authorized scopes", Description: "it takes a token of the app itself, with write:accounts"}
+		}
+		k.app = who
+		return nil
+	case r.scope == open, anybody && who.User == nil:
+		return nil
+	case r.scope == anyone && who.User != nil:
+	default:
+		if err := who.Need(scope); err != nil {
+			return err
+		}
+	}
+	k.who = who
+	return nil
 }
 
 // id reads the id in the path.

@@ -17,4 +17,5 @@ const (
 	Anyone = anyone
 	Stream = stream
 	ByApp  = byApp
+	Known  = known
 )

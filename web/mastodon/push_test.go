@@ -40,7 +40,7 @@ type pushService struct {
 	t       *testing.T
 	mu      sync.Mutex
 	got     []parcel
-	answers []answer      // one after another, then 201
+	answers []reply       // one after another, then 201
 	stalled chan struct{} // unless nil: told of each request, which is then never answered
 }
 
@@ -50,7 +50,7 @@ type parcel struct {
 	body []byte
 }
 
-type answer struct {
+type reply struct {
 	status int
 	header http.Header
 }
@@ -71,7 +71,7 @@ func (p *pushService) RoundTrip(r *http.Request) (*http.Response, error) {
 		p.t.Errorf("the push service is asked to %s %s", r.Method, r.URL)
 	}
 	p.got = append(p.got, parcel{r.URL.String(), r.Header, body})
-	a := answer{status: 201}
+	a := reply{status: 201}
 	if len(p.answers) > 0 {
 		a, p.answers = p.answers[0], p.answers[1:]
 	}
@@ -542,7 +542,7 @@ func TestAPushServiceThatFails(t *testing.T) {
 		there := func() bool { return d.ask(p.token, "GET", "/api/v1/push/subscription", nil).Code == 200 }
 		for _, status := range []int{404, 410, 400, 403, 413} {
 			d.subscribe(p, at, true, mentions, "true")
-			d.service.answers = []answer{{status: status}}
+			d.service.answers = []reply{{status: status}}
 			d.calls(fmt.Sprint("one ", status))
 			d.calls(fmt.Sprint("two ", status))
 			d.brings(1)
@@ -551,7 +551,7 @@ func TestAPushServiceThatFails(t *testing.T) {
 			}
 		}
 		d.subscribe(p, at, true, mentions, "true")
-		d.service.answers = []answer{{status: 503}, {status: 302, header: http.Header{"Location": {"https://elsewhere.example/"}}}, {status: 429, header: http.Header{"Retry-After": {"3600"}}}}
+		d.service.answers = []reply{{status: 503}, {status: 302, header: http.Header{"Location": {"https://elsewhere.example/"}}}, {status: 429, header: http.Header{"Retry-After": {"3600"}}}}
 		d.calls("again")
 		d.brings(1)
 		d.brings(0) // not at once
@@ -567,7 +567,7 @@ func TestAPushServiceThatFails(t *testing.T) {
 		}
 		// Not for ever: neither tries nor time.
 		for range 20 {
-			d.service.answers = append(d.service.answers, answer{status: 500})
+			d.service.answers = append(d.service.answers, reply{status: 500})
 		}
 		d.calls("never")
 		tries := 0
@@ -583,7 +583,7 @@ func TestAPushServiceThatFails(t *testing.T) {
 		}
 		d.service.answers = nil
 		for _, after := range []string{"99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT", "-5", "soon"} {
-			d.service.answers = []answer{{status: 503, header: http.Header{"Retry-After": {after}}}}
+			d.service.answers = []reply{{status: 503, header: http.Header{"Retry-After": {after}}}}
 			d.calls("after " + after)
 			d.brings(1)
 			d.clock = d.clock.Add(25 * time.Hour)

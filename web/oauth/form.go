@@ -18,29 +18,37 @@ import (
 type Form struct {
 	Values url.Values
 	Files  map[string]*multipart.FileHeader
+	said   int // values so far
 }
 
-// maxFields bounds what one request may name.
-const maxFields = 1000
+// What one request may say: so many values, and so many bytes that are no file.
+const (
+	maxFields = 1000
+	maxText   = 1 << 20
+)
 
 // ErrForm says that a body could not be read.
 var ErrForm = errors.New("the body could not be read")
 
-// ReadForm reads the query and the body of a request, at most limit bytes of it.
+// ReadForm reads the query and the body of a request: at most limit bytes of it, and of what is not in parts at most maxText. What says too much is refused as a whole
+// (security.md FLO 180).
 func ReadForm(w http.ResponseWriter, r *http.Request, limit int64) (*Form, error) {
 	f := &Form{Values: url.Values{}, Files: map[string]*multipart.FileHeader{}}
-	f.add(r.URL.Query())
+	if err := f.read(r.URL.RawQuery); err != nil {
+		return nil, err
+	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if r.Body == nil || (r.Method == http.MethodGet || r.Method == http.MethodHead) && kind != "application/json" { // Mastodon.py asks by GET with JSON
 		return f, nil
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	switch {
-	case kind == "multipart/form-data":
-		if err := r.ParseMultipartForm(1 << 20); err != nil {
+	if kind == "multipart/form-data" {
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+		if err := r.ParseMultipartForm(maxText); err != nil {
 			return nil, wrong(err)
 		}
-		f.add(r.MultipartForm.Value)
+		if err := f.add(r.MultipartForm.Value); err != nil {
+			return nil, err
+		}
 		for name, files := range r.MultipartForm.File {
 			if len(files) > 0 {
 				f.Files[name] = files[0]
@@ -48,6 +56,7 @@ func ReadForm(w http.ResponseWriter, r *http.Request, limit int64) (*Form, error
 		}
 		return f, nil
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, min(limit, maxText))
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, wrong(err)
@@ -68,21 +77,27 @@ func ReadForm(w http.ResponseWriter, r *http.Request, limit int64) (*Form, error
 				return nil, err
 			}
 		}
-		f.add(in)
-		return f, nil
+		return f, f.add(in)
 	}
-	in, err := url.ParseQuery(string(body)) // also without a Content-Type, which some clients leave out
+	return f, f.read(string(body)) // also without a Content-Type, which some clients leave out
+}
+
+// read adds what is written as a query.
+func (f *Form) read(query string) error {
+	in, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, wrong(err)
+		return wrong(err)
 	}
-	f.add(in)
-	return f, nil
+	return f.add(in)
 }
 
 func wrong(err error) error {
 	var tooLong *http.MaxBytesError
 	if errors.As(err, &tooLong) {
 		return err
+	}
+	if errors.Is(err, multipart.ErrMessageTooLarge) {
+		return &http.MaxBytesError{Limit: maxText}
 	}
 	return fmt.Errorf("%w: %w", ErrForm, err)
 }
@@ -123,14 +138,15 @@ func flatten(out url.Values, key string, v any, depth int) error {
 	return nil
 }
 
-func (f *Form) add(in url.Values) {
+func (f *Form) add(in url.Values) error {
 	for key, values := range in {
-		if len(f.Values) > maxFields {
-			return
+		if f.said += max(len(values), 1); f.said > maxFields {
+			return fmt.Errorf("%w: it says more than %d things", ErrForm, maxFields)
 		}
 		key = normal(key)
 		f.Values[key] = append(f.Values[key], values...)
 	}
+	return nil
 }
 
 // normal writes a[0] as a[], which is what a list of plain values means; a number in the middle stays, it says which object a field is of.

@@ -14,10 +14,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 
@@ -81,8 +83,9 @@ func Hash(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// checkRedirect says what is wrong with an address to which codes are to go: https, http on this machine alone, or a scheme of the app's own.
-func checkRedirect(text string) error {
+// checkRedirect says what is wrong with an address to which codes are to go: https, http on the person's own machine alone (or where the node itself has no https), or a scheme of
+// the app's own.
+func (s *Server) checkRedirect(text string) error {
 	if text == OutOfBand {
 		return nil
 	}
@@ -95,10 +98,22 @@ func checkRedirect(text string) error {
 		if u.Host == "" {
 			return refuse(http.StatusUnprocessableEntity, "invalid_redirect_uri", "the redirect_uri has no host: "+text)
 		}
-	case slices.Contains([]string{"javascript", "data", "file", "blob", "about", "vbscript", "view-source", "ws", "wss", "ftp", "mailto"}, scheme):
+		if scheme == "http" && !loopback(u.Hostname()) && strings.HasPrefix(s.Origin, "https://") {
+			return refuse(http.StatusUnprocessableEntity, "invalid_redirect_uri", "a code does not travel in plain text: the redirect_uri takes https: "+text)
+		}
+	case slices.Contains([]string{"javascript", "data", "file", "blob", "about", "vbscript", "view-source", "filesystem", "jar", "ws", "wss", "ftp", "mailto"}, scheme):
 		return refuse(http.StatusUnprocessableEntity, "invalid_redirect_uri", "no code is sent to "+scheme+": addresses")
 	}
 	return nil
+}
+
+// loopback reports whether a host is the very machine of who asks for it.
+func loopback(host string) bool {
+	host = strings.ToLower(host)
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // appEntity is an app as it is told about itself.
@@ -124,6 +139,13 @@ func (s *Server) appToWire(a *storage.App) appEntity {
 	return e
 }
 
+// oneLine is the name that somebody gave an app as a page can show it: without what steers the way in which lines are written.
+func oneLine(name string) string {
+	return strings.Join(strings.FieldsFunc(name, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	}), " ")
+}
+
 // createApp registers an app: POST /api/v1/apps.
 func (s *Server) createApp(c echo.Context) error {
 	f, err := ReadForm(c.Response(), c.Request(), maxForm)
@@ -133,7 +155,7 @@ func (s *Server) createApp(c echo.Context) error {
 	invalid := func(text string) error {
 		return refuse(http.StatusUnprocessableEntity, "Validation failed: "+text, "")
 	}
-	a := &storage.App{Name: strings.TrimSpace(f.Text("client_name")), Website: strings.TrimSpace(f.Text("website"))}
+	a := &storage.App{Name: oneLine(f.Text("client_name")), Website: strings.TrimSpace(f.Text("website"))}
 	if a.Name == "" || len(a.Name) > maxName {
 		return invalid("Application name can't be blank, nor longer than 200 bytes")
 	}
@@ -147,7 +169,7 @@ func (s *Server) createApp(c echo.Context) error {
 		return invalid("Redirect URI can't be blank")
 	}
 	for _, u := range a.RedirectURIs {
-		if err := checkRedirect(u); err != nil {
+		if err := s.checkRedirect(u); err != nil {
 			return err
 		}
 	}

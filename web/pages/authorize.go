@@ -59,6 +59,7 @@ func (p *Pages) authorize(c echo.Context) error {
 // asked reads what an app asks for. What is wrong is answered, and nothing comes back: to the app where its address is known to be its own, else to the person.
 func (p *Pages) asked(c echo.Context) (*oauth.Request, error) {
 	c.Response().Header().Del("Cross-Origin-Opener-Policy") // also of what leads on: Phanpy opens a window and watches where it goes
+	c.Response().Header().Set("Cache-Control", "no-store")
 	r, err := p.OAuth.ReadRequest(c.Request().Context(), c.Request().URL.Query())
 	var refused *oauth.Error
 	switch {

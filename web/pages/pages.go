@@ -172,6 +172,9 @@ type site struct {
 func (p *Pages) render(c echo.Context, status int, page string, v view) error {
 	v.Status = status
 	v.Node = site{Name: p.Node.Name, Host: p.Node.Host, Origin: p.Origin, Version: p.Version, Description: p.Node.Description, Signup: p.Signup}
+	if status >= http.StatusBadRequest {
+		v.Node.Version = "" // security.md WEB 267
+	}
 	var b bytes.Buffer
 	if err := p.templates[page].ExecuteTemplate(&b, "layout", v); err != nil {
 		return fmt.Errorf("page %s: %w", page, err)

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -141,7 +142,9 @@ func (p *Pages) takeSignIn(c echo.Context, show func(status int, f signInPage) e
 	case errors.Is(err, errSignIn):
 		return show(http.StatusUnprocessableEntity, signInPage{Name: form.Get("name"), Problem: "This name and this password do not belong together. Look at both again."})
 	case errors.Is(err, errTooMany):
-		c.Response().Header().Set("Retry-After", "120")
+		for name, value := range triesLater(p.DB.Now()) {
+			c.Response().Header().Set(name, value)
+		}
 		return show(http.StatusTooManyRequests, signInPage{Name: form.Get("name"), Problem: "There were too many tries for this name. Wait some minutes, then try again."})
 	case err != nil:
 		return err
@@ -241,6 +244,12 @@ func (t *tries) take(name string, now time.Time) bool {
 	}
 	t.last[name] = at
 	return true
+}
+
+// triesLater are the headers that say to a program when to come again.
+func triesLater(now time.Time) map[string]string {
+	return map[string]string{"Retry-After": strconv.Itoa(int(triesPause / time.Second)), "X-RateLimit-Limit": strconv.Itoa(triesBurst), "X-RateLimit-Remaining": "0",
+		"X-RateLimit-Reset": now.Add(triesPause).UTC().Format("2006-01-02T15:04:05.000Z")}
 }
 
 func (t *tries) forget(name string) {

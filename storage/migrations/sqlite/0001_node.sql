@@ -95,6 +95,7 @@ CREATE TABLE acts (
   actor_id   INTEGER NOT NULL REFERENCES actors (id),
   kind       TEXT NOT NULL,
   object     TEXT NOT NULL,
+  detail     TEXT NOT NULL DEFAULT '', -- what was → what is now, where the kind does not say it
   created_at DATETIME NOT NULL
 );
 CREATE INDEX acts_actor ON acts (actor_id, id);
