@@ -92,7 +92,10 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	api := mastodon.New(mastodon.Config{Node: c.Node, DB: c.DB, OAuth: auth, Origin: c.Origin, Version: c.Version, Signup: c.Signup})
-	own := economy.New(economy.Config{Node: c.Node, DB: c.DB, OAuth: auth, Origin: c.Origin, Version: c.Version})
+	own, err := economy.New(economy.Config{Node: c.Node, DB: c.DB, OAuth: auth, Origin: c.Origin, Version: c.Version})
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{api: api, economy: own, Config: c, host: trimPort(scheme, host), oauth: auth, pages: p, counts: newCounters(), limits: newLimits(c.DB.Now)}
 	s.echo = s.routes()
 	return s, nil

@@ -48,10 +48,10 @@ type API struct {
 }
 
 // New makes an API.
-func New(c Config) *API {
-	a := &API{Config: c}
-	a.document = a.describe()
-	return a
+func New(c Config) (a *API, err error) {
+	a = &API{Config: c}
+	a.document, err = a.describe()
+	return a, err
 }
 
 // call is one request of an app.
