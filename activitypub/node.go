@@ -47,10 +47,12 @@ type Config struct {
 	MediaCacheDir string // where those of other servers are kept for a while; "": none are shown
 	MediaCache    int64  // bytes that these may take; 0: none are kept
 
-	// Keys makes what a new actor signs with: a PKCS#8 PEM, its SPKI PEM, a PKCS#8 PEM and its Multikey.
-	// nil: RSA-2048 and Ed25519, newly made. Tests bring theirs, as RSA takes its time.
-	Keys func() (rsaPrivate, rsaPublic, edPrivate, edPublic string, err error)
+	// Keys makes what a new actor signs with. nil: RSA-2048 and Ed25519, newly made. Tests bring theirs, as RSA takes its time.
+	Keys NewKeys
 }
+
+// NewKeys makes what a new actor signs with: a PKCS#8 PEM, its SPKI PEM, a PKCS#8 PEM and its Multikey.
+type NewKeys func() (rsaPrivate, rsaPublic, edPrivate, edPublic string, err error)
 
 // Node is one server of the fediverse.
 type Node struct {

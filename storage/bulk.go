@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"sync"
 )
 
 // The ledger's rows go to the database many at a time, in prepared statements of a few fixed lengths: with one payment per statement the
@@ -15,7 +16,7 @@ var lengths = [...]int{512, 256, 128, 64, 32, 16, 8, 4, 2, 1}
 // bulk is a statement over n rows or values, for each of lengths and each dialect.
 type bulk struct {
 	cols int
-	text [len(lengths)][2]string // SQLite, PostgreSQL
+	text [len(lengths)][2]func() string // SQLite, PostgreSQL; each is written when it is first needed: all of them are some megabytes
 }
 
 // newBulk makes "head (?, ?), (?, ?) tail" of rows with cols values. With cols 1 and no parentheses it fits IN (…) as well: see newIn.
@@ -29,8 +30,8 @@ func newIn(head, tail string) *bulk { return makeBulk(head, "?", 1, tail) }
 func makeBulk(head, row string, cols int, tail string) *bulk {
 	b := &bulk{cols: cols}
 	for i, n := range lengths {
-		text := head + row + strings.Repeat(", "+row, n-1) + tail
-		b.text[i] = [2]string{text, dollars(text)}
+		text := func() string { return head + row + strings.Repeat(", "+row, n-1) + tail }
+		b.text[i] = [2]func() string{sync.OnceValue(text), sync.OnceValue(func() string { return dollars(text()) })}
 	}
 	return b
 }
@@ -38,9 +39,9 @@ func makeBulk(head, row string, cols int, tail string) *bulk {
 // of is the text for lengths[i] in the dialect of db.
 func (b *bulk) of(db *DB, i int) string {
 	if db.dialect == postgresDialect {
-		return b.text[i][1]
+		return b.text[i][1]()
 	}
-	return b.text[i][0]
+	return b.text[i][0]()
 }
 
 // exec runs the statement over all rows in args, in as few statements as there need to be.

@@ -17,6 +17,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/pelletier/go-toml/v2"
+
+	"planet/activitypub"
 )
 
 // Config is every setting of a node. Each comes from its flag, else from its PLANET_* variable unless that is empty (a secret
@@ -36,6 +38,8 @@ type Config struct {
 	RateLimit       string   `env:"PLANET_RATE_LIMIT" default:"on" placeholder:"on|off" help:"off for load tests."`
 	MediaCache      string   `env:"PLANET_MEDIA_CACHE" default:"256MB" placeholder:"SIZE" help:"Disk that pictures of other servers may take; 0 keeps none of them."`
 	Log             string   `env:"PLANET_LOG" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error; text on a terminal, JSON otherwise."`
+
+	keys activitypub.NewKeys // nil but in tests
 }
 
 // settings reads what the command line leaves open and remembers where each setting came from. It is kong's resolver.

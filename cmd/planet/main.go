@@ -18,6 +18,8 @@ import (
 	"unicode"
 
 	"github.com/alecthomas/kong"
+
+	"planet/activitypub"
 )
 
 // The exit codes that scripts may rely on.
@@ -27,7 +29,10 @@ const (
 	exitUsage   = 2
 )
 
-func main() {
+func main() { end(nil) }
+
+// end runs the program to its end. keys are what new actors sign with; nil: newly made.
+func end(keys activitypub.NewKeys) {
 	ctx, stop := context.WithCancel(context.Background())
 	// The first signal asks, the second ends the process. Both are waited for from the start: one that follows the first at
 	// once is not lost while the first is still being passed on.
@@ -39,7 +44,7 @@ func main() {
 		<-signals
 		os.Exit(exitRefused)
 	}()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, keys))
 }
 
 // cli is the whole command line.
@@ -101,7 +106,7 @@ func (e settingError) Error() string { return e.err.Error() }
 func (e settingError) Unwrap() error { return e.err }
 
 // run is the program: it returns the exit code and never ends the process.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, keys activitypub.NewKeys) int {
 	var c cli
 	set := &settings{path: configFile(args), getenv: os.LookupEnv, sources: map[string]string{}}
 	done := false // --help has been answered
@@ -137,6 +142,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := c.Config.check(); err != nil {
 		return fail(stderr, err, exitRefused)
 	}
+	c.Config.keys = keys
 	err = k.Run(&app{ctx: ctx, cfg: &c.Config, settings: set, stdin: stdin, stdout: stdout, stderr: stderr})
 	var usage usageError
 	switch {

@@ -11,6 +11,7 @@ import (
 	"image/png"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -27,11 +28,19 @@ import (
 	"github.com/alecthomas/kong"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"planet/activitypub/aptest"
 )
 
 // The scripts in testdata/script are sessions at a terminal: each runs the real program in a directory of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"planet": main, "payer": payer})
+	testscript.Main(m, map[string]func(){"planet": func() { end(pooledKeys) }, "payer": payer})
+}
+
+// pooledKeys are any of the pool: to make an RSA key takes longer than most commands.
+func pooledKeys() (rsaPrivate, rsaPublic, edPrivate, edPublic string, err error) {
+	k := aptest.Key(rand.IntN(1000))
+	return k.RSAPrivate, k.RSAPublic, k.EdPrivate, k.EdPublic, nil
 }
 
 func TestScripts(t *testing.T) {

@@ -129,7 +129,7 @@ func makeNode(ctx context.Context, cfg *Config, db *storage.DB, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	return activitypub.New(ctx, activitypub.Config{Origin: cfg.Origin, DB: db, Client: client, Log: log, RateLimit: cfg.RateLimit == "on",
+	return activitypub.New(ctx, activitypub.Config{Origin: cfg.Origin, DB: db, Keys: cfg.keys, Client: client, Log: log, RateLimit: cfg.RateLimit == "on",
 		AuthorizedFetch: cfg.AuthorizedFetch == "on", Federation: cfg.Federation, Version: version(), SignupOpen: cfg.Signup == "open",
 		MediaDir: filepath.Join(cfg.Data, "media"), MediaCacheDir: filepath.Join(cfg.Data, "cache", "media"), MediaCache: cache})
 }

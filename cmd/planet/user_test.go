@@ -35,7 +35,7 @@ func newConsole(t *testing.T) *console {
 // run is a command: what it prints, and how it ends.
 func (c *console) run(stdin string, args ...string) (out, said string, code int) {
 	var stdout, stderr bytes.Buffer
-	code = run(c.t.Context(), args, strings.NewReader(stdin), &stdout, &stderr)
+	code = run(c.t.Context(), args, strings.NewReader(stdin), &stdout, &stderr, pooledKeys)
 	return stdout.String(), stderr.String(), code
 }
 
