@@ -73,11 +73,15 @@ func TestAnOfferIsAPostEverywhereAndAListingWhereItCanBe(t *testing.T) {
 		Name       *string
 		Attachment []map[string]any
 	}
-	if err := json.Unmarshal(posts[0].Raw, &note); err != nil {
+	kept, err := m.oak.DB.PostByID(t.Context(), posts[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(kept.Raw, &note); err != nil {
 		t.Fatal(err)
 	}
 	if string(note.Type) != `"Note"` || note.Name != nil || len(note.Attachment) != 1 || note.Attachment[0]["href"] != string(o.IRI) {
-		t.Errorf("the Note is %s", posts[0].Raw)
+		t.Errorf("the Note is %s", kept.Raw)
 	}
 	found, err := m.oak.SearchMarket(context.Background(), activitypub.MarketQuery{Text: "sourdo GIRONÀ"})
 	if err != nil || len(found) != 1 {
