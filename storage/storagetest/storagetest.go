@@ -141,7 +141,18 @@ func Rows(t testing.TB, db *storage.DB, except ...string) map[string][]Row {
 		for _, name := range table {
 			if name := fmt.Sprint(name); !slices.Contains(except, name) {
 				rows := read(t, pool, `SELECT * FROM "`+name+`"`)
-				slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+				type line struct {
+					text string
+					row  Row
+				}
+				lines := make([]line, len(rows))
+				for i, row := range rows {
+					lines[i] = line{fmt.Sprint(row), row}
+				}
+				slices.SortFunc(lines, func(a, b line) int { return strings.Compare(a.text, b.text) })
+				for i := range lines {
+					rows[i] = lines[i].row
+				}
 				all[name] = rows
 			}
 		}
