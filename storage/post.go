@@ -321,7 +321,7 @@ func (db *DB) CountPosts(ctx context.Context, actor ID) (int64, error) {
 // CountLocalPosts counts what was said on this node.
 func (db *DB) CountLocalPosts(ctx context.Context) (int64, error) {
 	var n int64
-	return n, translate(db.q(ctx).Model(&Post{}).Where("deleted_at IS NULL AND boost_of_id IS NULL AND actor_id IN (SELECT id FROM actors WHERE domain = '')").Count(&n).Error)
+	return n, translate(db.q(ctx).Model(&Post{}).Where("deleted_at IS NULL AND boost_of_id IS NULL AND actor_id IN (SELECT id FROM actors WHERE domain = '' AND type NOT IN ('Application', 'Service'))").Count(&n).Error)
 }
 
 // PostsByID reads several posts that are not deleted, by id.

@@ -213,3 +213,55 @@ func TestSES231WhoDecidesOnAPageIsHere(t *testing.T) {
 		t.Errorf("accepting: %d %s", w.Code, w.Body)
 	}
 }
+
+// TestPAY295APaymentIsDecidedOnItsPageAlone: looking pays nothing, nor does another site's form, and no page of others frames it.
+func TestPAY295APaymentIsDecidedOnItsPageAlone(t *testing.T) {
+	s := newSite(t)
+	baker, second, anna := s.coop("baker", "The Bakery"), s.coop("second", "Second"), s.coop("annas", "Anna's")
+	c, err := s.node.FoundCurrency(t.Context(), baker, activitypub.NewCurrency{Code: "GRN", Kind: ledger.Mutual, CreditLimit: "100"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, zero := activitypub.MoneyHere(c), "0"
+	if _, err := s.node.OpenAccount(t.Context(), baker, c, anna.Actor); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.node.SetSignatures(t.Context(), baker, m, activitypub.NewSignatures{PerPayment: &zero}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.node.GiveRole(t.Context(), baker, second.User, storage.RoleTreasurer); err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.node.Pay(t.Context(), baker, activitypub.PayOrder{Currency: m, To: anna.Actor, Amount: "3"})
+	if err != nil || p.State != storage.PaymentWaiting {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	path := "/payments/" + p.ID.String()
+	b := s.register("read")
+	b.signsIn(path, "by_second")
+	page := b.browse("GET", path, nil)
+	ticket := ticketField.FindStringSubmatch(page.Body.String())[1]
+	if csp := page.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors 'none'") || page.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("the page may be framed or kept: %q, %q", csp, page.Header().Get("Cache-Control"))
+	}
+	for range 2 {
+		s.want(b.browse("GET", path+"?act=approve&ticket="+ticket, nil), http.StatusOK, "Waits for a second person")
+	}
+	form := url.Values{"act": {"approve"}, "ticket": {ticket}}
+	r := s.form(path, form)
+	r.AddCookie(b.cookie)
+	r.Header.Set("Origin", "https://evil.example")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	s.want(s.ask(r), http.StatusForbidden)
+	s.want(b.browse("POST", path, url.Values{"act": {"approve"}}), http.StatusForbidden)
+	if now, err := s.db.PaymentByID(t.Context(), p.ID); err != nil || now.State != storage.PaymentWaiting {
+		t.Fatalf("it was decided: %+v, %v", now, err)
+	}
+	if w := b.browse("POST", path, form); w.Code != http.StatusSeeOther {
+		t.Errorf("approving: %d %s", w.Code, w.Body)
+	}
+	s.want(b.browse("POST", path, form), http.StatusUnprocessableEntity, "nobody is waited for") // pressed twice
+	if a, err := s.db.Account(t.Context(), c, anna.Actor.IRI); err != nil || a.Balance() != 300 {
+		t.Errorf("anna has %d, %v", a.Balance(), err)
+	}
+}

@@ -35,7 +35,7 @@ var abuseCases = map[string]string{
 var laterCases = map[string]string{
 	"INJ256": "programs for media",
 	"OAU222": "signing in by another service", "SES233": "links by mail", "SES236": "a second factor", "SES239": "mail",
-	"PAY294": "pages to pay on", "PAY295": "pages to pay on", "PAY297": "pages to pay on", "PAY298": "pages to pay on", "PAY303": "pages to pay on",
+	"PAY298": "addresses to pay at", "PAY303": "sessions that pay",
 	"PAY300": "calls to others' programs", "PAY304": "a second person for what admins do", "PAY307": "backups of nodes that pay", "PAY309": "clocks that are moved",
 }
 

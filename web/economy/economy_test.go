@@ -565,8 +565,8 @@ func TestACurrencyElsewhere(t *testing.T) {
 	}
 }
 
-// TestAKeyIsKeptForEver: the same under the same key is done once; something else under it is refused and changes nothing.
-func TestAKeyIsKeptForEver(t *testing.T) {
+// TestPAY297AKeyIsKeptForEver: the same under the same key is done once; something else under it is refused and changes nothing.
+func TestPAY297AKeyIsKeptForEver(t *testing.T) {
 	storagetest.Each(t, aKeyIsKeptForEver)
 }
 
@@ -788,6 +788,87 @@ func TestMoneyTakesItsScope(t *testing.T) {
 	w.must(w.rye.TakeRole(t.Context(), w.bakery, w.bo.User, storage.RoleTreasurer))
 	bo.refused(401, "token", "POST", "/payments", w.key(), dict{"to": "ana", "amount": "1", "currency": "GRN"})
 	w.wantBalance(w.ana, "1.00")
+}
+
+// TestPAY294WhoIsPaidIsShown: as servers know her, with what is odd about it.
+func TestPAY294WhoIsPaidIsShown(t *testing.T) {
+	w := newTown(t)
+	ana := w.app(w.rye, w.ana, "payments")
+	for i, c := range []struct{ user, domain, name, want string }{
+		{"bakery", "xn--rye-xqa.example", "Bakery", "looks like"}, {"treasurer", "far.example", "@bakery@rye.example", "calls herself by what looks like an address"}, {"b\u0430kery", "far.example", "Bakery", "letters that look like others"},
+	} {
+		iri := storage.IRI("https://" + c.domain + "/users/" + strconv.Itoa(i))
+		a := &storage.Actor{IRI: iri, Type: storage.Person, Username: c.user, Domain: c.domain, Name: c.name, Inbox: iri + "/inbox", FetchedAt: w.net.Now(), PublishedAt: w.net.Now()}
+		w.must(w.rye.DB.SaveActor(t.Context(), a))
+		intent := ana.does("POST", "/payments/intents", dict{"to": string(iri), "amount": "1", "currency": "GRN"})
+		warnings := fmt.Sprint(intent["warnings"])
+		if to := intent["to"].(dict); to["handle"] != "@"+c.user+"@"+c.domain || to["iri"] != string(iri) || !strings.Contains(warnings, c.want) {
+			t.Errorf("paying %s shows %v, and warns of %s", iri, to, warnings)
+		}
+	}
+	if intent := ana.does("POST", "/payments/intents", dict{"to": "bakery", "amount": "1", "currency": "GRN"}); len(intent["warnings"].([]any)) != 0 {
+		t.Errorf("the bakery next door is suspicious: %v", intent["warnings"])
+	}
+	ana.does("POST", "/payments", dict{"to": "bakery", "amount": "1", "currency": "GRN"})
+	if intent := ana.does("POST", "/payments/intents", dict{"to": "bakery", "amount": "1", "currency": "GRN"}); !strings.Contains(fmt.Sprint(intent["warnings"]), "a second time") {
+		t.Errorf("the same again warns of %v", intent["warnings"])
+	}
+}
+
+// TestWhatARoleMayDo holds each act of the API to the table of roles (docs/coops.md), for those roles by which one speaks for a co-op at all.
+func TestWhatARoleMayDo(t *testing.T) {
+	w := newTown(t)
+	ctx := t.Context()
+	other := w.app(w.rye, w.ana, "read write payments")
+	acts := []struct {
+		name string
+		may  []string
+		do   func(a *app) *httptest.ResponseRecorder
+	}{
+		{"pay", []string{"admin", "treasurer", "cashier"}, func(a *app) *httptest.ResponseRecorder {
+			return a.sends("POST", "/payments", w.key(), dict{"to": "ana", "amount": "1", "currency": "GRN"})
+		}},
+		{"intend to pay", []string{"admin", "treasurer", "cashier"}, func(a *app) *httptest.ResponseRecorder {
+			return a.sends("POST", "/payments/intents", "", dict{"to": "ana", "amount": "1", "currency": "GRN"})
+		}},
+		{"take what is held", []string{"admin", "treasurer", "cashier"}, func(a *app) *httptest.ResponseRecorder {
+			held := other.does("POST", "/payments", dict{"to": "bakery", "amount": "1", "currency": "GRN", "hold": 3600})
+			return a.sends("POST", "/payments/"+held["id"].(string)+"/post", w.key(), nil)
+		}},
+		{"give back", []string{"admin", "treasurer", "cashier"}, func(a *app) *httptest.ResponseRecorder {
+			paid := other.does("POST", "/payments", dict{"to": "bakery", "amount": "1", "currency": "GRN"})
+			return a.sends("POST", "/payments/"+paid["id"].(string)+"/refund", w.key(), nil)
+		}},
+		{"ask for money", []string{"admin", "treasurer", "cashier"}, func(a *app) *httptest.ResponseRecorder {
+			return a.sends("POST", "/requests", w.key(), dict{"from": "ana", "amount": "1", "currency": "GRN"})
+		}},
+		{"see what waits", []string{"admin", "treasurer", "cashier"}, func(a *app) *httptest.ResponseRecorder { return a.sends("GET", "/approvals", "", nil) }},
+		{"order", []string{"admin", "treasurer", "cashier", "editor"}, func(a *app) *httptest.ResponseRecorder {
+			offer := other.does("POST", "/offers", dict{"title": "Jam"})
+			return a.sends("POST", "/offers/"+offer["id"].(string)+"/orders", w.key(), nil)
+		}},
+		{"offer", []string{"admin", "editor"}, func(a *app) *httptest.ResponseRecorder {
+			return a.sends("POST", "/offers", w.key(), dict{"title": "Bread"})
+		}},
+		{"admit", []string{"admin"}, func(a *app) *httptest.ResponseRecorder { return a.sends("GET", "/coops/bakery/requests", "", nil) }},
+		{"see the account", []string{"admin", "treasurer", "cashier", "editor"}, func(a *app) *httptest.ResponseRecorder { return a.sends("GET", "/accounts", "", nil) }},
+	}
+	for _, role := range storage.Roles {
+		her := w.rye.Person("with_" + role)
+		w.must(w.rye.GiveRole(ctx, w.bakery, her.User, role))
+		a := w.app(w.rye, activitypub.By{User: her.User, Actor: w.bakery.Actor}, "read write payments")
+		for _, act := range acts {
+			rec := act.do(a)
+			switch may := slices.Contains(act.may, role); {
+			case !slices.Contains([]string{"admin", "treasurer", "cashier", "editor"}, role):
+				if rec.Code != 401 { // there is no token as the co-op for her
+					t.Errorf("a %s may %s: %d", role, act.name, rec.Code)
+				}
+			case may && rec.Code >= 300, !may && (rec.Code != 403 || w.object(rec)["code"] != "role"):
+				t.Errorf("a %s may %s: %v; answered %d %s", role, act.name, may, rec.Code, rec.Body)
+			}
+		}
+	}
 }
 
 // TestTheDocumentIsWhole: it is OpenAPI 3.1 as far as one can tell without its meta-schema: names, parameters, references and shapes hold together.
