@@ -293,7 +293,7 @@ func TestOnlySoManyPostsWait(t *testing.T) {
 	d := newDesk(t)
 	now, _ := clock(d)
 	ctx := t.Context()
-	day := now().Truncate(24 * time.Hour)
+	day := now().Truncate(24 * time.Hour).Add(24 * time.Hour) // what waits begins with a whole one, also shortly before midnight
 	plan := func(at time.Time) error {
 		_, err := d.node.Schedule(ctx, d.by, activitypub.Draft{Text: "x"}, at, 0)
 		return err
