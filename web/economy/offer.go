@@ -1,9 +1,7 @@
 package economy
 
 import (
-	"encoding/json"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -297,17 +295,10 @@ func (a *API) updateOffer(c *call) (any, error) {
 	if err := in.apply(&d); err != nil {
 		return nil, err
 	}
-	state := in.State
-	in.State = nil
-	said, err := json.Marshal(in)
-	if err != nil {
-		return nil, err
-	}
-	edited := !slices.Equal(said, []byte("{}"))
+	state, edited := in.State, in != (OfferDraft{State: in.State})
 	if state != nil && edited {
 		return nil, &activitypub.InvalidError{Field: "state", Msg: "change the state by itself"}
 	}
-	in.State = state
 	return a.doOnce(c, in, func(by activitypub.By) (any, error) {
 		var err error
 		if edited {
