@@ -19,13 +19,13 @@ func (n *Node) news(ctx context.Context, tx *storage.DB, told []storage.ID, what
 	if err != nil || len(told) == 0 {
 		return err
 	}
-	people, err := tx.ActorsByID(ctx, told)
-	if err != nil {
-		return err
-	}
 	p := &storage.Post{Type: "Note", ActorID: n.service.ID, Visibility: storage.Direct, PublishedAt: n.Now().UTC().Truncate(time.Second), Source: strings.TrimSpace(text + " " + link)}
-	for i := range people {
-		p.Mentions = append(p.Mentions, mentionOf(n, &people[i]))
+	for _, id := range told {
+		a, err := tx.ActorByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		p.Mentions = append(p.Mentions, mentionOf(n, a))
 	}
 	p.Content = "<p>" + html.EscapeString(text)
 	if link != "" {
@@ -34,7 +34,7 @@ func (n *Node) news(ctx context.Context, tx *storage.DB, told []storage.ID, what
 	p.Content += "</p>"
 	n.place(tx, p, n.service)
 	p.Conversation = n.Origin + topic + "/news" // all that is told of one thing stands together
-	if err := tx.SavePost(ctx, p); err != nil {
+	if err := tx.AddMessage(ctx, p); err != nil {
 		return err
 	}
 	for _, id := range told {

@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -40,9 +39,18 @@ func (db *DB) Untold(ctx context.Context, told []ID, n *Notification) ([]ID, err
 	if len(told) == 0 || n.OrderID == 0 && n.PaymentID == 0 {
 		return told, nil
 	}
-	var before []ID
-	err := db.q(ctx).Model(&Notification{}).Where("actor_id IN ? AND kind = ? AND from_id = ? AND order_id = ? AND payment_id = ?", told, n.Kind, n.FromID, n.OrderID, n.PaymentID).Pluck("actor_id", &before).Error
-	return slices.DeleteFunc(slices.Clone(told), func(id ID) bool { return slices.Contains(before, id) }), translate(err)
+	var fresh []ID
+	for _, id := range told {
+		var before int
+		err := db.one(ctx, "SELECT COUNT(*) FROM notifications WHERE actor_id = ? AND kind = ? AND from_id = ? AND order_id = ? AND payment_id = ?", []any{id, n.Kind, n.FromID, n.OrderID, n.PaymentID}, &before)
+		if err != nil {
+			return nil, err
+		}
+		if before == 0 {
+			fresh = append(fresh, id)
+		}
+	}
+	return fresh, nil
 }
 
 // Notifications lists what an actor was told, newest first.

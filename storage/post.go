@@ -144,6 +144,20 @@ func (db *DB) SavePost(ctx context.Context, p *Post) error {
 	})
 }
 
+// AddMessage inserts a direct post of the node itself to people of this node. It begins no conversation, and nobody looks on but those who are told by a notification.
+func (db *DB) AddMessage(ctx context.Context, p *Post) error {
+	return db.Transaction(ctx, func(tx *DB) error {
+		fresh, err := tx.insert(ctx, p, "iri")
+		if err == nil && !fresh {
+			err = ErrConflict
+		}
+		if err != nil {
+			return err
+		}
+		return tx.savePostRows(ctx, p)
+	})
+}
+
 // AddPost inserts a post. fresh is false when its IRI is taken, and nothing is changed.
 func (db *DB) AddPost(ctx context.Context, p *Post) (fresh bool, err error) {
 	err = db.Transaction(ctx, func(tx *DB) (err error) {
