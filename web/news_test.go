@@ -187,6 +187,7 @@ func TestSES231WhoDecidesOnAPageIsHere(t *testing.T) {
 	a, b := s.register("read"), s.register("read")
 	a.signsIn(path, "by_baker")
 	b.signsIn(path, "by_annas")
+	s.want(a.browse("GET", path, nil), http.StatusOK, "asked for it", "You look at it as <bdi>The Bakery</bdi>") // what happened is said in words
 	own, foreign := ticketField.FindStringSubmatch(a.browse("GET", path, nil).Body.String())[1], ticketField.FindStringSubmatch(b.browse("GET", path, nil).Body.String())[1]
 	for name, form := range map[string]url.Values{"none": {"act": {"accept"}}, "another's": {"act": {"accept"}, "ticket": {foreign}}} {
 		if w := a.browse("POST", path, form); w.Code != http.StatusForbidden {
