@@ -357,18 +357,7 @@ func (n *Node) JoinOf(ctx context.Context, by By, id storage.ID) (*JoinCase, err
 	if err != nil {
 		return nil, err
 	}
-	r, err := n.DB.JoinRequestByID(ctx, id)
-	if err == nil && r.UserID != u.ID {
-		err = storage.ErrNotFound
-	}
-	if err != nil {
-		return nil, err
-	}
-	c, err := n.DB.Coop(ctx, r.CoopID)
-	if err != nil {
-		return nil, err
-	}
-	return n.joinCase(ctx, n.DB, c, r)
+	return n.joinAt(ctx, id, func(r *storage.JoinRequest) bool { return r.UserID == u.ID })
 }
 
 // JoinCaseOf finds a request to the co-op by.Actor for those who answer them. ErrNotFound when it is none of its.
@@ -376,8 +365,13 @@ func (n *Node) JoinCaseOf(ctx context.Context, by By, id storage.ID) (*JoinCase,
 	if err := n.allowed(ctx, n.DB, by, "admit"); err != nil {
 		return nil, err
 	}
+	return n.joinAt(ctx, id, func(r *storage.JoinRequest) bool { return r.CoopID == by.Actor.ID })
+}
+
+// joinAt finds a request that is somebody's to see.
+func (n *Node) joinAt(ctx context.Context, id storage.ID, hers func(r *storage.JoinRequest) bool) (*JoinCase, error) {
 	r, err := n.DB.JoinRequestByID(ctx, id)
-	if err == nil && r.CoopID != by.Actor.ID {
+	if err == nil && !hers(r) {
 		err = storage.ErrNotFound
 	}
 	if err != nil {

@@ -171,8 +171,8 @@ func (n *Node) digest(use, text string) []byte {
 	return mac.Sum(nil)
 }
 
-// Seal hides a text in the database from whoever reads one row without the node's secret; Unseal reads it, for the same use alone.
-func (n *Node) Seal(use, text string) ([]byte, error) {
+// hide hides a text in the database from whoever reads one row without the node's secret; reveal reads it, for the same use alone.
+func (n *Node) hide(use, text string) ([]byte, error) {
 	box, err := n.box()
 	if err != nil {
 		return nil, err
@@ -180,8 +180,8 @@ func (n *Node) Seal(use, text string) ([]byte, error) {
 	return box.Seal(nil, nil, []byte(text), []byte(use)), nil
 }
 
-// Unseal reads what Seal wrote for the same use.
-func (n *Node) Unseal(use string, sealed []byte) (string, error) {
+// reveal reads what hide wrote for the same use.
+func (n *Node) reveal(use string, sealed []byte) (string, error) {
 	box, err := n.box()
 	if err != nil {
 		return "", err

@@ -249,34 +249,6 @@ func (n *Node) SetStanding(ctx context.Context, user *storage.User, actor *stora
 	return err
 }
 
-// tell notifies actors of this node of what somebody did, but for those who do not want to hear of her, and, when she is
-// silenced, those who do not follow her.
-func (n *Node) tell(ctx context.Context, tx *storage.DB, told []storage.ID, kind string, from *storage.Actor, post storage.ID) error {
-	for _, id := range told {
-		if id == from.ID {
-			continue
-		}
-		if deaf, err := tx.Deaf(ctx, id, from.ID); err != nil {
-			return err
-		} else if deaf {
-			continue
-		}
-		if from.SilencedAt != nil {
-			f, err := tx.FollowBetween(ctx, id, from.ID)
-			if errors.Is(err, storage.ErrNotFound) || err == nil && f.State != storage.FollowAccepted {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if err := tx.Notify(ctx, &storage.Notification{ActorID: id, Kind: kind, FromID: from.ID, PostID: post}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Who may quote a post of ours.
 const (
 	QuotePublic    = "public"

@@ -48,7 +48,7 @@ func (n *Node) SubscribePush(ctx context.Context, t *storage.Token, d PushDraft)
 	if err != nil {
 		return nil, err
 	}
-	bearer, err := n.Seal(bearerOf(t.ID), d.Bearer)
+	bearer, err := n.hide(bearerOf(t.ID), d.Bearer)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (n *Node) SubscribePush(ctx context.Context, t *storage.Token, d PushDraft)
 
 // PushBearer is the token that the app of a subscription has: it tells its accounts apart by that.
 func (n *Node) PushBearer(s *storage.PushSubscription) (string, error) {
-	return n.Unseal(bearerOf(s.TokenID), s.Bearer)
+	return n.reveal(bearerOf(s.TokenID), s.Bearer)
 }
 
 func bearerOf(token storage.ID) string { return "bearer of " + token.String() }

@@ -19,6 +19,16 @@ type Notification struct {
 	ReadAt    *time.Time
 }
 
+// Alerts are the kinds of notifications that apps hear of, by what these call them. What is told of orders, payments and requests is a mention: it comes with a message of the node.
+var Alerts = map[string]string{
+	"mention": "mention", "follow": "follow", "follow_request": "follow_request", "favourite": "favourite", "reblog": "reblog", "poll": "poll", "status": "status",
+	"order.proposed": "mention", "order.accepted": "mention", "order.rejected": "mention", "order.fulfilled": "mention", "order.confirmed": "mention", "order.disputed": "mention",
+	"order.cancelled": "mention", "order.expired": "mention",
+	"payment.waiting": "mention", "payment.approved": "mention", "payment.refused": "mention", "payment.sent": "mention", "payment.held": "mention", "payment.committed": "mention",
+	"payment.rejected": "mention", "payment.cancelled": "mention", "payment.expired": "mention",
+	"request.refused": "mention",
+}
+
 // Notify tells once: the same news from the same actor about the same post is not told again.
 func (db *DB) Notify(ctx context.Context, n *Notification) error {
 	return db.Transaction(ctx, func(tx *DB) error {

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -117,11 +116,12 @@ const (
 
 // owePushes owes the push of a notification to each app that wants to hear of its kind.
 func (db *DB) owePushes(ctx context.Context, n *Notification) (err error) {
-	now, kind := db.Now().UTC(), n.Kind
-	if n.PostID != 0 && (n.OrderID != 0 || n.PaymentID != 0 || strings.HasPrefix(kind, "request.")) {
-		kind = "mention" // apps know no other name for it: it comes with a message
+	alert, heard := Alerts[n.Kind]
+	if !heard {
+		return nil
 	}
-	values := []any{n.ID, now, now, now, n.ActorID, `%"` + kind + `"%`}
+	now := db.Now().UTC()
+	values := []any{n.ID, now, now, now, n.ActorID, `%"` + alert + `"%`}
 	if db.dialect == postgresDialect {
 		_, err = db.run(ctx, owedLocked, values...)
 	} else {

@@ -270,7 +270,7 @@ func (a *API) journal(c *call, m *activitypub.Money, x *ledger.Account, from, to
 		abroad.Between(instant(from), instant(to))
 		s.journal = &abroad.Journal
 		for i, h := range s.journal.Holders {
-			p, err := a.party(c.ctx, storage.IRI(h.Ref))
+			p, err := a.party(c, storage.IRI(h.Ref))
 			if err != nil {
 				return nil, err
 			}
@@ -294,7 +294,7 @@ func (a *API) journal(c *call, m *activitypub.Money, x *ledger.Account, from, to
 		if err != nil {
 			return err
 		}
-		p, err := a.party(c.ctx, storage.IRI(other.Ref))
+		p, err := a.party(c, storage.IRI(other.Ref))
 		if err != nil {
 			return err
 		}

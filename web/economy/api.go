@@ -63,6 +63,9 @@ type call struct {
 	body []byte
 	key  string        // Idempotency-Key
 	call *storage.Call // what is known of it; nil without one
+
+	parties map[storage.IRI]Party              // that this answer has named before: lists name the same ones again and again
+	money   map[storage.IRI]*activitypub.Money // likewise
 }
 
 // by is who acts, as whom. Without a token it is nobody.
@@ -171,7 +174,7 @@ func (a *API) Register(e *echo.Echo) {
 // serve asks who calls and whether she may, reads what she sent, and answers.
 func (a *API) serve(c echo.Context, r route) error {
 	req := c.Request()
-	k := &call{Context: c, ctx: req.Context()}
+	k := &call{Context: c, ctx: req.Context(), parties: map[storage.IRI]Party{}, money: map[storage.IRI]*activitypub.Money{}}
 	h := c.Response().Header()
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("Vary", "Authorization, Origin")
@@ -234,7 +237,7 @@ func (c *call) read(v any) error {
 	if len(c.body) == 0 {
 		return nil
 	}
-	if err := once(json.NewDecoder(bytes.NewReader(c.body))); err != nil {
+	if err := unrepeated(json.NewDecoder(bytes.NewReader(c.body))); err != nil {
 		return bad("The body cannot be read: %v.", err)
 	}
 	d := json.NewDecoder(bytes.NewReader(c.body))
@@ -252,8 +255,8 @@ func (c *call) read(v any) error {
 	return nil
 }
 
-// once refuses an object that names a field twice: programs differ in which of the two they believe.
-func once(d *json.Decoder) error {
+// unrepeated refuses an object that names a field twice: programs differ in which of the two they believe.
+func unrepeated(d *json.Decoder) error {
 	t, err := d.Token()
 	if err != nil {
 		return err
@@ -271,14 +274,14 @@ func once(d *json.Decoder) error {
 				return fmt.Errorf("%q is there twice", name)
 			}
 			seen[field] = true
-			if err := once(d); err != nil {
+			if err := unrepeated(d); err != nil {
 				return err
 			}
 		}
 		_, err = d.Token()
 	case json.Delim('['):
 		for d.More() {
-			if err := once(d); err != nil {
+			if err := unrepeated(d); err != nil {
 				return err
 			}
 		}

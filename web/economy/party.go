@@ -38,15 +38,20 @@ func (a *API) partyOf(x *storage.Actor) Party {
 }
 
 // party is somebody by her id, or what there is of somebody who is forgotten.
-func (a *API) party(ctx context.Context, iri storage.IRI) (Party, error) {
-	x, err := a.DB.ActorByIRI(ctx, iri)
-	if errors.Is(err, storage.ErrNotFound) {
-		return Party{Handle: string(iri), Name: string(iri), Kind: "service", IRI: string(iri), URL: string(iri)}, nil
+func (a *API) party(c *call, iri storage.IRI) (Party, error) {
+	if p, named := c.parties[iri]; named {
+		return p, nil
 	}
-	if err != nil {
-		return Party{}, err
+	p := Party{Handle: string(iri), Name: string(iri), Kind: "service", IRI: string(iri), URL: string(iri)}
+	x, err := a.DB.ActorByIRI(c.ctx, iri)
+	switch {
+	case err == nil:
+		p = a.partyOf(x)
+	case !errors.Is(err, storage.ErrNotFound):
+		return p, err
 	}
-	return a.partyOf(x), nil
+	c.parties[iri] = p
+	return p, nil
 }
 
 // resolve finds who is meant by a handle or an address.

@@ -87,8 +87,17 @@ type Refund struct {
 	Memo   string `json:"memo,omitempty"`
 }
 
-func (a *API) payment(c *call, p *storage.Payment) (Payment, error) {
+func (a *API) moneyOf(c *call, p *storage.Payment) (*activitypub.Money, error) {
+	if m := c.money[p.Currency]; m != nil {
+		return m, nil
+	}
 	m, err := a.Node.MoneyOf(c.ctx, p)
+	c.money[p.Currency] = m
+	return m, err
+}
+
+func (a *API) payment(c *call, p *storage.Payment) (Payment, error) {
+	m, err := a.moneyOf(c, p)
 	if err != nil {
 		return Payment{}, err
 	}
@@ -105,10 +114,10 @@ func (a *API) payment(c *call, p *storage.Payment) (Payment, error) {
 	if twin != nil {
 		e.Twin = idOrNil(twin.ID)
 	}
-	if e.From, err = a.party(c.ctx, p.Payer); err != nil {
+	if e.From, err = a.party(c, p.Payer); err != nil {
 		return e, err
 	}
-	e.To, err = a.party(c.ctx, p.Payee)
+	e.To, err = a.party(c, p.Payee)
 	return e, err
 }
 
@@ -259,27 +268,37 @@ func (a *API) receipt(c *call) (any, error) {
 	return nil, c.Blob(http.StatusOK, "text/plain; charset=utf-8", file)
 }
 
+// onPayment does something with a payment that the ledger itself does once under the key.
+func (a *API) onPayment(c *call, in any, do func(by activitypub.By, id storage.ID, key string) (*storage.Payment, error)) (any, error) {
+	p, err := a.ownPayment(c)
+	if err != nil {
+		return nil, err
+	}
+	return a.doNatively(c, in, func(by activitypub.By, key string) (any, error) { return a.made(c)(do(by, p.ID, key)) })
+}
+
+// aboutPayment does something with a payment once; asked again, it shows how that stands.
+func (a *API) aboutPayment(c *call, in any, do func(by activitypub.By, id storage.ID) (*storage.Payment, error)) (any, error) {
+	p, err := a.ownPayment(c)
+	if err != nil {
+		return nil, err
+	}
+	return a.doOnce(c, in, func(by activitypub.By) (any, error) { return a.made(c)(do(by, p.ID)) }, func(storage.IRI) (any, error) { return a.showPayment(c) })
+}
+
 func (a *API) postPayment(c *call) (any, error) {
 	var in Part
 	if err := c.read(&in); err != nil {
 		return nil, err
 	}
-	p, err := a.ownPayment(c)
-	if err != nil {
-		return nil, err
-	}
-	return a.doNatively(c, in, func(by activitypub.By, key string) (any, error) {
-		return a.made(c)(a.Node.TakePayment(c.ctx, by, p.ID, in.Amount, key))
+	return a.onPayment(c, in, func(by activitypub.By, id storage.ID, key string) (*storage.Payment, error) {
+		return a.Node.TakePayment(c.ctx, by, id, in.Amount, key)
 	})
 }
 
 func (a *API) voidPayment(c *call) (any, error) {
-	p, err := a.ownPayment(c)
-	if err != nil {
-		return nil, err
-	}
-	return a.doNatively(c, nil, func(by activitypub.By, key string) (any, error) {
-		return a.made(c)(a.Node.ReleasePayment(c.ctx, by, p.ID, key))
+	return a.onPayment(c, nil, func(by activitypub.By, id storage.ID, key string) (*storage.Payment, error) {
+		return a.Node.ReleasePayment(c.ctx, by, id, key)
 	})
 }
 
@@ -288,23 +307,15 @@ func (a *API) refundPayment(c *call) (any, error) {
 	if err := c.read(&in); err != nil {
 		return nil, err
 	}
-	p, err := a.ownPayment(c)
-	if err != nil {
-		return nil, err
-	}
-	return a.doNatively(c, in, func(by activitypub.By, key string) (any, error) {
-		return a.made(c)(a.Node.RefundPayment(c.ctx, by, p.ID, in.Amount, in.Memo, key))
+	return a.onPayment(c, in, func(by activitypub.By, id storage.ID, key string) (*storage.Payment, error) {
+		return a.Node.RefundPayment(c.ctx, by, id, in.Amount, in.Memo, key)
 	})
 }
 
 func (a *API) cancelPayment(c *call) (any, error) {
-	p, err := a.ownPayment(c)
-	if err != nil {
-		return nil, err
-	}
-	return a.doOnce(c, nil, func(by activitypub.By) (any, error) {
-		return a.made(c)(a.Node.CancelPayment(c.ctx, by, p.ID))
-	}, func(storage.IRI) (any, error) { return a.showPayment(c) })
+	return a.aboutPayment(c, nil, func(by activitypub.By, id storage.ID) (*storage.Payment, error) {
+		return a.Node.CancelPayment(c.ctx, by, id)
+	})
 }
 
 // approvals are the payments that wait, to those who can approve them.
@@ -328,13 +339,9 @@ func (a *API) approvals(c *call) (any, error) {
 }
 
 func (a *API) approvePayment(c *call) (any, error) {
-	p, err := a.ownPayment(c)
-	if err != nil {
-		return nil, err
-	}
-	return a.doOnce(c, nil, func(by activitypub.By) (any, error) {
-		return a.made(c)(a.Node.ApprovePayment(c.ctx, by, p.ID))
-	}, func(storage.IRI) (any, error) { return a.showPayment(c) })
+	return a.aboutPayment(c, nil, func(by activitypub.By, id storage.ID) (*storage.Payment, error) {
+		return a.Node.ApprovePayment(c.ctx, by, id)
+	})
 }
 
 func (a *API) refusePayment(c *call) (any, error) {
@@ -342,11 +349,7 @@ func (a *API) refusePayment(c *call) (any, error) {
 	if err := c.read(&in); err != nil {
 		return nil, err
 	}
-	p, err := a.ownPayment(c)
-	if err != nil {
-		return nil, err
-	}
-	return a.doOnce(c, in, func(by activitypub.By) (any, error) {
-		return a.made(c)(a.Node.RefusePayment(c.ctx, by, p.ID, in.Reason))
-	}, func(storage.IRI) (any, error) { return a.showPayment(c) })
+	return a.aboutPayment(c, in, func(by activitypub.By, id storage.ID) (*storage.Payment, error) {
+		return a.Node.RefusePayment(c.ctx, by, id, in.Reason)
+	})
 }

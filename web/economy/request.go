@@ -45,10 +45,10 @@ func (a *API) request(c *call, r *storage.PaymentRequest) (Request, error) {
 	}
 	e := Request{ID: r.ID.String(), IRI: string(r.IRI), Amount: *decimal(m.Book, int64(r.Amount)), Currency: string(r.Currency), Code: m.Book.Code, Memo: r.Memo, State: r.Standing(a.Node.Now()), Payment: idOrNil(r.PaymentID),
 		Link: a.Node.RequestLink(r), QR: a.Origin + base + "/requests/" + r.ID.String() + "/qr", Expires: stamp(r.ExpiresAt), Created: stamp(r.CreatedAt)}
-	if e.From, err = a.party(c.ctx, r.Payer); err != nil {
+	if e.From, err = a.party(c, r.Payer); err != nil {
 		return e, err
 	}
-	e.To, err = a.party(c.ctx, r.Payee)
+	e.To, err = a.party(c, r.Payee)
 	return e, err
 }
 

@@ -1,6 +1,7 @@
 package mastodon
 
 import (
+	"errors"
 	"html"
 	"net/http"
 	"net/url"
@@ -171,8 +172,11 @@ func (a *API) rolesOf(c *call, x *storage.Actor) ([]Role, error) {
 			return nil, err
 		}
 		if u.ID != c.who.User.ID {
-			if err := a.Node.May(c.ctx, activitypub.By{User: c.who.User, Actor: coop}, "inside"); err != nil {
+			var stranger *activitypub.Problem
+			if err := a.Node.May(c.ctx, activitypub.By{User: c.who.User, Actor: coop}, "inside"); errors.As(err, &stranger) {
 				continue
+			} else if err != nil {
+				return nil, err
 			}
 		}
 		for _, r := range roles {

@@ -40,23 +40,9 @@ func (a *API) talks(ctx context.Context, reader *storage.Actor, rows []storage.C
 	for _, s := range shown {
 		statuses[s.ID] = s
 	}
-	found, err := a.DB.ActorsByID(ctx, ids)
+	known, err := a.accountsByID(ctx, ids)
 	if err != nil {
 		return nil, err
-	}
-	var actors []*storage.Actor
-	for i := range found {
-		if x := &found[i]; x.DeletedAt == nil && x.SuspendedAt == nil {
-			actors = append(actors, x)
-		}
-	}
-	accounts, err := a.accounts(ctx, actors)
-	if err != nil {
-		return nil, err
-	}
-	known := map[storage.ID]*Account{}
-	for i, x := range actors {
-		known[x.ID] = accounts[i]
 	}
 	out := []*Conversation{}
 	for _, c := range rows {

@@ -344,6 +344,29 @@ func (a *API) accounts(ctx context.Context, actors []*storage.Actor) ([]*Account
 	return out, nil
 }
 
+// accountsByID makes entities of actors by id, of those that are neither gone nor suspended.
+func (a *API) accountsByID(ctx context.Context, ids []storage.ID) (map[storage.ID]*Account, error) {
+	found, err := a.DB.Faces(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var actors []*storage.Actor
+	for i := range found {
+		if x := &found[i]; x.DeletedAt == nil && x.SuspendedAt == nil {
+			actors = append(actors, x)
+		}
+	}
+	accounts, err := a.accounts(ctx, actors)
+	if err != nil {
+		return nil, err
+	}
+	known := map[storage.ID]*Account{}
+	for i, x := range actors {
+		known[x.ID] = accounts[i]
+	}
+	return known, nil
+}
+
 func (a *API) accountOf(ctx context.Context, actor *storage.Actor) (*Account, error) {
 	out, err := a.accounts(ctx, []*storage.Actor{actor})
 	if err != nil {

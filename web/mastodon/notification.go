@@ -7,19 +7,9 @@ import (
 	"planet/storage"
 )
 
-// kinds are the notifications that clients know, by how storage calls them. What is told of orders, payments and requests comes as a mention, with the message of the node that tells it.
-var kinds = map[string]string{
-	"mention": "mention", "follow": "follow", "follow_request": "follow_request", "favourite": "favourite", "reblog": "reblog", "poll": "poll", "status": "status",
-	"order.proposed": "mention", "order.accepted": "mention", "order.rejected": "mention", "order.fulfilled": "mention", "order.confirmed": "mention", "order.disputed": "mention",
-	"order.cancelled": "mention", "order.expired": "mention",
-	"payment.waiting": "mention", "payment.approved": "mention", "payment.refused": "mention", "payment.sent": "mention", "payment.held": "mention", "payment.committed": "mention",
-	"payment.rejected": "mention", "payment.cancelled": "mention", "payment.expired": "mention",
-	"request.refused": "mention",
-}
-
 // stored lists how storage calls notifications that were asked for by the names of clients.
 func stored(names []string) (out []string) {
-	for in, name := range kinds {
+	for in, name := range storage.Alerts {
 		if slices.Contains(names, name) {
 			out = append(out, in)
 		}
@@ -30,7 +20,7 @@ func stored(names []string) (out []string) {
 func (a *API) notifications(c *call) error {
 	p := c.page(40, 80)
 	wanted := []string{}
-	for in := range kinds {
+	for in := range storage.Alerts {
 		wanted = append(wanted, in)
 	}
 	if types := c.form.List("types"); len(types) > 0 {
@@ -63,23 +53,9 @@ func (a *API) news(ctx context.Context, reader *storage.Actor, rows []storage.No
 	for _, n := range rows {
 		people, posts = append(people, n.FromID), append(posts, n.PostID)
 	}
-	found, err := a.DB.ActorsByID(ctx, people)
+	known, err := a.accountsByID(ctx, people)
 	if err != nil {
 		return nil, err
-	}
-	var actors []*storage.Actor
-	for i := range found {
-		if x := &found[i]; x.DeletedAt == nil && x.SuspendedAt == nil {
-			actors = append(actors, x)
-		}
-	}
-	accounts, err := a.accounts(ctx, actors)
-	if err != nil {
-		return nil, err
-	}
-	known := map[storage.ID]*Account{}
-	for i, x := range actors {
-		known[x.ID] = accounts[i]
 	}
 	kept, err := a.DB.PostsByID(ctx, posts)
 	if err != nil {
@@ -99,7 +75,7 @@ func (a *API) news(ctx context.Context, reader *storage.Actor, rows []storage.No
 	}
 	out := []*Notification{}
 	for _, n := range rows {
-		e := &Notification{ID: n.ID.String(), Type: kinds[n.Kind], CreatedAt: stamp(n.CreatedAt), GroupKey: "ungrouped-" + n.ID.String(), Account: known[n.FromID]}
+		e := &Notification{ID: n.ID.String(), Type: storage.Alerts[n.Kind], CreatedAt: stamp(n.CreatedAt), GroupKey: "ungrouped-" + n.ID.String(), Account: known[n.FromID]}
 		if n.PostID != 0 {
 			if e.Status = statuses[n.PostID.String()]; e.Status == nil || hidden(e.Status, "notifications") || e.Status.Muted && e.Type == "mention" {
 				continue
@@ -177,7 +153,7 @@ func (a *API) unreadCount(c *call) error {
 		}
 	}
 	wanted := []string{}
-	for in := range kinds {
+	for in := range storage.Alerts {
 		wanted = append(wanted, in)
 	}
 	news, err := a.DB.NotificationsOf(c.ctx, c.who.Actor.ID, wanted, 0, storage.Page{MinID: last, Limit: 100})

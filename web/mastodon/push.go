@@ -133,7 +133,7 @@ func (a *API) PushWords(ctx context.Context, c *storage.PushClaim) ([]byte, erro
 
 // pushWanted reports whether an app wants to hear of a notification, by its kind and by whose doing it is.
 func (a *API) pushWanted(ctx context.Context, s *storage.PushSubscription, n *storage.Notification) (bool, error) {
-	if !slices.Contains(s.Alerts, kinds[n.Kind]) {
+	if !slices.Contains(s.Alerts, storage.Alerts[n.Kind]) {
 		return false, nil
 	}
 	from, to := s.ActorID, n.FromID

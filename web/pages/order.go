@@ -60,6 +60,7 @@ func (p *Pages) orderFor(c echo.Context, v *visitor) (*storage.Order, *storage.A
 	return o, sides[0], nil
 }
 
+// order is the page of an order, and what its buttons do.
 func (p *Pages) order(c echo.Context) error {
 	v, err := p.member(c)
 	if v == nil || err != nil {
@@ -69,27 +70,20 @@ func (p *Pages) order(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.showDesk(c, v, http.StatusOK, o, as, orderDesk{})
+	if c.Request().Method != http.MethodPost {
+		return p.showDesk(c, v, http.StatusOK, o, as, orderDesk{})
+	}
+	return p.moveOrder(c, v, o, as)
 }
 
-func (p *Pages) orderSubmit(c echo.Context) error {
-	v, err := p.member(c)
-	if v == nil || err != nil {
-		return err
-	}
-	if err := ticketed(c, v); err != nil {
-		return err
-	}
-	o, as, err := p.orderFor(c, v)
-	if err != nil {
-		return err
-	}
+// moveOrder does what a button says, and shows how the order stands then.
+func (p *Pages) moveOrder(c echo.Context, v *visitor, o *storage.Order, as *storage.Actor) error {
 	form := c.Request().PostForm
 	var (
 		refused *activitypub.Problem
 		invalid *activitypub.InvalidError
 	)
-	_, err = p.Node.MoveOrder(c.Request().Context(), activitypub.By{User: v.user, Actor: as}, o.ID, form.Get("act"), form.Get("words"))
+	_, err := p.Node.MoveOrder(c.Request().Context(), activitypub.By{User: v.user, Actor: as}, o.ID, form.Get("act"), form.Get("words"))
 	switch {
 	case err == nil:
 		return c.Redirect(http.StatusSeeOther, c.Request().URL.Path)

@@ -120,8 +120,8 @@ func (p *Pages) Register(e *echo.Echo) {
 	e.POST("/setup/:code", p.setupSubmit, p.ownForm)
 	e.POST("/invite/:code", p.inviteSubmit, p.ownForm)
 	e.POST("/pay/:code", p.paySubmit, p.ownForm)
-	e.POST("/orders/:id", p.orderSubmit, p.ownForm)
-	e.POST("/payments/:id", p.paymentSubmit, p.ownForm)
+	e.POST("/orders/:id", p.order, p.ownForm)
+	e.POST("/payments/:id", p.payment, p.ownForm)
 }
 
 // maxForm bounds a form in bytes.

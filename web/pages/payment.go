@@ -51,6 +51,7 @@ func (p *Pages) paymentFor(c echo.Context, v *visitor) (*storage.Payment, *stora
 	return x, sides[0], nil
 }
 
+// payment is the page of a payment, and what its buttons do.
 func (p *Pages) payment(c echo.Context) error {
 	v, err := p.member(c)
 	if v == nil || err != nil {
@@ -60,22 +61,14 @@ func (p *Pages) payment(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.showPayment(c, v, http.StatusOK, x, as, paymentDesk{})
+	if c.Request().Method != http.MethodPost {
+		return p.showPayment(c, v, http.StatusOK, x, as, paymentDesk{})
+	}
+	return p.decidePayment(c, v, x, as)
 }
 
-// paymentSubmit says yes or no to what waits for a second person, and takes what is held or lets it go. Nothing else moves on this page.
-func (p *Pages) paymentSubmit(c echo.Context) error {
-	v, err := p.member(c)
-	if v == nil || err != nil {
-		return err
-	}
-	if err := ticketed(c, v); err != nil {
-		return err
-	}
-	x, as, err := p.paymentFor(c, v)
-	if err != nil {
-		return err
-	}
+// decidePayment says yes or no to what waits for a second person, and takes what is held or lets it go. Nothing else moves on this page.
+func (p *Pages) decidePayment(c echo.Context, v *visitor, x *storage.Payment, as *storage.Actor) (err error) {
 	ctx, by, form := c.Request().Context(), activitypub.By{User: v.user, Actor: as}, c.Request().PostForm
 	switch form.Get("act") {
 	case "approve":

@@ -155,7 +155,8 @@ func (p *Pages) takeSignIn(c echo.Context, show func(status int, f signInPage) e
 	return on()
 }
 
-// member finds who is signed in, for a page that people of this node see. With nil it has answered: it has asked her who she is, or taken her word and shown the same page anew.
+// member finds who is signed in, for a page that people of this node see. With nil it has answered: it has asked her who she is, or taken her word and shown the same page anew. A form
+// of another session or page is refused.
 func (p *Pages) member(c echo.Context) (*visitor, error) {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	show := func(status int, f signInPage) error {
@@ -165,23 +166,20 @@ func (p *Pages) member(c echo.Context) (*visitor, error) {
 		return nil, p.takeSignIn(c, show, func() error { return c.Redirect(http.StatusSeeOther, c.Request().URL.Path) })
 	}
 	v, err := p.visitor(c)
-	if v != nil || err != nil {
-		return v, err
+	switch {
+	case err != nil:
+		return nil, err
+	case v == nil:
+		return nil, show(http.StatusUnauthorized, signInPage{})
+	case c.Request().Method == http.MethodPost && subtle.ConstantTimeCompare([]byte(c.Request().PostForm.Get("ticket")), []byte(formTicket(c, v))) != 1:
+		return nil, echo.NewHTTPError(http.StatusForbidden)
 	}
-	return nil, show(http.StatusUnauthorized, signInPage{})
+	return v, nil
 }
 
 // formTicket binds the forms of a page to the session that it was shown in.
 func formTicket(c echo.Context, v *visitor) string {
 	return oauth.Hash("form\n" + v.secret + "\n" + c.Request().URL.Path)
-}
-
-// ticketed refuses a form of another session or page.
-func ticketed(c echo.Context, v *visitor) error {
-	if subtle.ConstantTimeCompare([]byte(c.Request().PostForm.Get("ticket")), []byte(formTicket(c, v))) != 1 {
-		return echo.NewHTTPError(http.StatusForbidden)
-	}
-	return nil
 }
 
 // sides are the parties of something as whom somebody may look at it: herself, and co-ops of which she is a member. ErrNotFound when she is none.
