@@ -1,11 +1,13 @@
 package activitypub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -159,6 +161,93 @@ func (n *Node) movementToWire(ctx context.Context, c *storage.Currency, id ledge
 	return m, nil
 }
 
+// nameIn is what an export calls the owner of an account: her name here, name@host of one elsewhere, and of one that is nobody's, or of whom nothing is known, what it is called in the book.
+func nameIn(ctx context.Context, db *storage.DB, book, owner string) (string, error) {
+	a, err := db.ActorByIRI(ctx, storage.IRI(owner))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return strings.TrimPrefix(owner, book+"#"), nil
+	case err != nil:
+		return "", err
+	case a.Local():
+		return a.Username, nil
+	}
+	return a.Username + "@" + a.Domain, nil
+}
+
+// HolderOf is an account of a book of this node as an export names it.
+func HolderOf(ctx context.Context, db *storage.DB, c *storage.Currency, a ledger.Account) (ledger.Holder, error) {
+	name, err := nameIn(ctx, db, c.Book.IRI, a.Ref)
+	return ledger.Holder{ID: a.ID, Ref: a.Ref, Name: name, Role: a.Role, OpenedAt: a.OpenedAt}, err
+}
+
+// StatementHere is a statement of a book of this node, and which payments of people its transfers are.
+type StatementHere struct {
+	ledger.Journal
+	Payments map[ledger.ID]storage.ID
+}
+
+// Statement is what moved on an account of a book of this node from one moment to before another (zero: without end), with words and with those whom it names, in the order in which their accounts
+// were opened. It has at most limit movements (0: all); more says that there are others. Who may see it is the caller's to ask.
+func (n *Node) Statement(ctx context.Context, c *storage.Currency, account ledger.ID, from, to time.Time, limit int) (s *StatementHere, more bool, err error) {
+	kept, more, err := n.DB.Statement(ctx, account, from, to, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	s = &StatementHere{Journal: ledger.Journal{Currency: c.Book, Of: account, Opening: kept.Opening, Closing: kept.Closing, From: instantOf(from), To: instantOf(to)}, Payments: map[ledger.ID]storage.ID{}}
+	seen := map[ledger.ID]bool{}
+	name := func(id ledger.ID) error {
+		if seen[id] {
+			return nil
+		}
+		seen[id] = true
+		a, err := n.DB.AccountByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		h, err := HolderOf(ctx, n.DB, c, a)
+		s.Holders = append(s.Holders, h)
+		return err
+	}
+	if err := name(account); err != nil {
+		return nil, false, err
+	}
+	for _, l := range kept.Lines {
+		if err := name(l.Other); err != nil {
+			return nil, false, err
+		}
+		v := ledger.Movement{Seq: l.Seq, At: l.At, Transfer: l.Transfer, Code: l.Code, Debit: l.Other, Credit: account, Amount: l.Change, CreditAfter: ledger.At(l.Balance)}
+		if l.Change < 0 {
+			v.Debit, v.Credit, v.Amount, v.DebitAfter, v.CreditAfter = account, l.Other, -l.Change, ledger.At(l.Balance), ledger.Bound{}
+		}
+		p, err := n.DB.PaymentByTransfer(ctx, l.Transfer)
+		switch {
+		case err == nil:
+			v.Memo, s.Payments[l.Transfer] = p.Memo, p.ID
+		case !errors.Is(err, storage.ErrNotFound):
+			return nil, false, err
+		}
+		s.Movements = append(s.Movements, v)
+	}
+	SortHolders(s.Holders)
+	return s, more, nil
+}
+
+// SortHolders puts accounts in the order in which they were opened.
+func SortHolders(hs []ledger.Holder) {
+	slices.SortFunc(hs, func(a, b ledger.Holder) int {
+		return cmp.Or(cmp.Compare(a.OpenedAt, b.OpenedAt), slices.Compare(a.ID[:], b.ID[:]))
+	})
+}
+
+// instantOf is a moment as the ledger counts; 0 for none.
+func instantOf(t time.Time) ledger.Instant {
+	if t.IsZero() {
+		return 0
+	}
+	return ledger.Instant(t.UnixNano())
+}
+
 // AccountAbroad is an account of an actor of this node in a book elsewhere, as its ledger tells it.
 type AccountAbroad struct {
 	Balance   int64  // minor units
@@ -228,8 +317,9 @@ type StatementAbroad struct {
 	Events []map[string]any // of the movements, one each
 }
 
-// Between keeps what moved at or after from and before to; 0: without end.
-func (s *StatementAbroad) Between(from, to ledger.Instant) {
+// Between keeps what moved at or after from and before to (zero: without end).
+func (s *StatementAbroad) Between(first, last time.Time) {
+	from, to := instantOf(first), instantOf(last)
 	var kept []map[string]any
 	for i, m := range s.Movements {
 		if (from == 0 || m.At >= from) && (to == 0 || m.At < to) {
@@ -302,6 +392,11 @@ func (n *Node) AskStatement(ctx context.Context, by By, m *Money) (*StatementAbr
 		}
 		next := page.str("next")
 		if next == "" {
+			for i := range j.Holders {
+				if j.Holders[i].Name, err = nameIn(ctx, n.DB, m.Book.IRI, j.Holders[i].Ref); err != nil {
+					return nil, err
+				}
+			}
 			if j.Closing != told.Balance {
 				return nil, problem(http.StatusConflict, "ledger", "the statement of %s comes to %s and the balance is %s: something moved in between. Try again; if it stays so, write to whoever keeps the ledger",
 					m.Name(), m.Book.Format(j.Closing), m.Book.Format(told.Balance))

@@ -102,8 +102,23 @@ func (db *DB) unconverse(ctx context.Context, post ID) error {
 
 // Conversations lists an actor's conversations, that with the newest post first: a page is of the ids of those.
 func (db *DB) Conversations(ctx context.Context, actor ID, p Page) ([]Conversation, error) {
+	q := db.q(ctx).Where("actor_id = ?", actor)
+	if p.MaxID > 0 {
+		q = q.Where("last_post_id < ?", p.MaxID)
+	}
+	if p.MinID > 0 {
+		q = q.Where("last_post_id > ?", p.MinID)
+	}
+	if p.Limit <= 0 {
+		p.Limit = 20
+	}
+	if p.Up {
+		q = q.Order("last_post_id")
+	} else {
+		q = q.Order("last_post_id DESC")
+	}
 	var cs []Conversation
-	return cs, translate(p.by(db.q(ctx).Where("actor_id = ?", actor), "last_post_id").Find(&cs).Error)
+	return cs, translate(q.Limit(p.Limit).Find(&cs).Error)
 }
 
 // ConversationOf finds a conversation of an actor's; that of anybody else is ErrNotFound.

@@ -86,23 +86,20 @@ type Page struct {
 	Up           bool
 }
 
-func (p Page) of(q *gorm.DB) *gorm.DB { return p.by(q, "id") }
-
-// by is of for a list in the order of another column of ids.
-func (p Page) by(q *gorm.DB, column string) *gorm.DB {
+func (p Page) of(q *gorm.DB) *gorm.DB {
 	if p.MaxID > 0 {
-		q = q.Where(column+" < ?", p.MaxID)
+		q = q.Where("id < ?", p.MaxID)
 	}
 	if p.MinID > 0 {
-		q = q.Where(column+" > ?", p.MinID)
+		q = q.Where("id > ?", p.MinID)
 	}
 	if p.Limit <= 0 {
 		p.Limit = 20
 	}
 	if p.Up {
-		return q.Order(column).Limit(p.Limit)
+		return q.Order("id").Limit(p.Limit)
 	}
-	return q.Order(column + " DESC").Limit(p.Limit)
+	return q.Order("id DESC").Limit(p.Limit)
 }
 
 // SavePost inserts a post, or replaces what an edit may change when the IRI is known; ID is set to the row's.

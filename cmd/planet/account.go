@@ -305,15 +305,11 @@ func (cmd accountStatementCmd) Run(c *app) error {
 		if err != nil {
 			return fmt.Errorf("%s has no account in %s", owner.Username, cur.Book.Code)
 		}
-		s, _, err := n.DB.Statement(c.ctx, a.ID, from, to, 0)
+		s, _, err := n.Statement(c.ctx, cur, a.ID, from, to, 0)
 		if err != nil {
 			return err
 		}
-		j, err := c.journalOf(n.DB, cur, s)
-		if err != nil {
-			return err
-		}
-		j.From, j.To = instant(from), instant(to)
+		j := &s.Journal
 		if cmd.Format == "valueflows" {
 			out := bufio.NewWriter(c.stdout)
 			return errors.Join(n.WriteEvents(c.ctx, cur, j, out), out.Flush())
@@ -332,10 +328,7 @@ func (cmd accountStatementCmd) elsewhere(c *app, n *activitypub.Node, m *activit
 	if err != nil {
 		return err
 	}
-	for i, h := range j.Holders {
-		j.Holders[i].Name = c.nameOf(n.DB, storage.IRI(h.Ref))
-	}
-	j.Between(instant(from), instant(to))
+	j.Between(from, to)
 	if cmd.Format == "valueflows" {
 		return n.WriteEventsAbroad(j.Events, c.stdout)
 	}
@@ -362,36 +355,4 @@ func days(first, last string) (from, to time.Time, err error) {
 		return from, to, usageError{"--from is after --to"}
 	}
 	return from, to, nil
-}
-
-func instant(t time.Time) ledger.Instant {
-	if t.IsZero() {
-		return 0
-	}
-	return ledger.Instant(t.UnixNano())
-}
-
-// journalOf makes an export of a statement, with names and words.
-func (c *app) journalOf(db *storage.DB, cur *storage.Currency, s ledger.Statement) (*ledger.Journal, error) {
-	accounts, names, err := c.holders(c.ctx, db, cur)
-	if err != nil {
-		return nil, err
-	}
-	memos, err := db.Memos(c.ctx, cur)
-	if err != nil {
-		return nil, err
-	}
-	j := &ledger.Journal{Currency: cur.Book, Of: s.Account, Opening: s.Opening, Closing: s.Closing}
-	named := map[ledger.ID]bool{s.Account: true}
-	for _, l := range s.Lines {
-		m := ledger.Movement{Seq: l.Seq, At: l.At, Transfer: l.Transfer, Code: l.Code, Debit: l.Other, Credit: s.Account, Amount: l.Change,
-			CreditAfter: ledger.At(l.Balance), Memo: memos[l.Transfer]}
-		if l.Change < 0 {
-			m.Debit, m.Credit, m.Amount, m.DebitAfter, m.CreditAfter = s.Account, l.Other, -l.Change, ledger.At(l.Balance), ledger.Bound{}
-		}
-		named[l.Other] = true
-		j.Movements = append(j.Movements, m)
-	}
-	j.Holders = inOrder(accounts, names, func(id ledger.ID) bool { return named[id] })
-	return j, nil
 }

@@ -418,19 +418,9 @@ func (c *app) holders(ctx context.Context, db *storage.DB, cur *storage.Currency
 	}
 	names := make(map[ledger.ID]ledger.Holder, len(accounts))
 	for _, a := range accounts {
-		name := a.Ref
-		actor, err := db.ActorByIRI(ctx, storage.IRI(a.Ref))
-		switch {
-		case err == nil && actor.Local():
-			name = actor.Username
-		case err == nil:
-			name = actor.Username + "@" + actor.Domain
-		case !errors.Is(err, storage.ErrNotFound):
+		if names[a.ID], err = activitypub.HolderOf(ctx, db, cur, a); err != nil {
 			return nil, nil, err
-		default:
-			name = strings.TrimPrefix(name, cur.Book.IRI+"#")
 		}
-		names[a.ID] = ledger.Holder{ID: a.ID, Ref: a.Ref, Name: name, Role: a.Role, OpenedAt: a.OpenedAt}
 	}
 	return accounts, names, nil
 }

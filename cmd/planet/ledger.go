@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"planet/activitypub"
@@ -35,9 +34,7 @@ func inOrder(accounts []ledger.Account, names map[ledger.ID]ledger.Holder, want 
 			out = append(out, names[a.ID])
 		}
 	}
-	slices.SortFunc(out, func(a, b ledger.Holder) int {
-		return cmp.Or(cmp.Compare(a.OpenedAt, b.OpenedAt), slices.Compare(a.ID[:], b.ID[:]))
-	})
+	activitypub.SortHolders(out)
 	return out
 }
 

@@ -210,124 +210,67 @@ func (a *API) statement(c *call) (any, error) {
 		return nil, err
 	}
 	format := c.form.Text("format")
-	kind, other := mediaTypes[format]
+	kind, file := mediaTypes[format]
 	switch {
 	case !from.IsZero() && !to.IsZero() && !from.Before(to):
 		return nil, &activitypub.InvalidError{Field: "from", Msg: "is after to"}
-	case format != "" && format != "json" && !other:
+	case format != "" && format != "json" && !file:
 		return nil, &activitypub.InvalidError{Field: "format", Msg: "want json, csv, jsonl, hledger, beancount or ofx"}
 	}
 	m, x, err := a.accountAt(c)
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.journal(c, m, x, from, to)
-	if err != nil {
-		return nil, err
+	var j *ledger.Journal
+	var payments map[ledger.ID]storage.ID
+	if x == nil {
+		s, err := a.Node.AskStatement(c.ctx, c.by(), m)
+		if err != nil {
+			return nil, err
+		}
+		s.Between(from, to)
+		j = &s.Journal
+	} else {
+		s, more, err := a.Node.Statement(c.ctx, m.Here, x.ID, from, to, maxStatement)
+		if err != nil {
+			return nil, err
+		}
+		if more {
+			return nil, &activitypub.InvalidError{Field: "from", Msg: "more than 10000 entries: ask for a shorter time"}
+		}
+		j, payments = &s.Journal, s.Payments
 	}
-	if other {
+	if file {
 		h := c.Response().Header()
 		h.Set("Content-Type", kind)
 		h.Set("Content-Disposition", `attachment; filename="statement.`+format+`"`)
 		c.Response().WriteHeader(http.StatusOK)
-		return nil, s.journal.Write(c.Response(), format)
+		return nil, j.Write(c.Response(), format)
 	}
 	u := m.Book
-	out := Statement{Opening: *decimal(u, s.journal.Opening), Closing: *decimal(u, s.journal.Closing), Entries: []Entry{}}
+	out := Statement{Opening: *decimal(u, j.Opening), Closing: *decimal(u, j.Closing), Entries: []Entry{}}
 	if x != nil {
 		out.Account = accountHere(m, *x)
 	} else if out.Account, err = a.accountAbroad(c.ctx, c.by(), m); err != nil {
 		return nil, err
 	}
-	balance := s.journal.Opening
-	for _, v := range s.journal.Movements {
+	owners := map[ledger.ID]storage.IRI{}
+	for _, h := range j.Holders {
+		owners[h.ID] = storage.IRI(h.Ref)
+	}
+	balance := j.Opening
+	for _, v := range j.Movements {
 		change, side := v.Amount, v.Debit
-		if v.Debit == s.journal.Of {
+		if v.Debit == j.Of {
 			change, side = -change, v.Credit
 		}
 		balance += change
-		out.Entries = append(out.Entries, Entry{At: stamp(time.Unix(0, int64(v.At))), Change: *decimal(u, change), Balance: *decimal(u, balance), Other: s.parties[side], Kind: v.Code.String(), Memo: v.Memo,
-			Payment: s.payments[v.Transfer]})
+		other, err := a.party(c, owners[side])
+		if err != nil {
+			return nil, err
+		}
+		out.Entries = append(out.Entries, Entry{At: stamp(time.Unix(0, int64(v.At))), Change: *decimal(u, change), Balance: *decimal(u, balance), Other: other, Kind: v.Code.String(), Memo: v.Memo,
+			Payment: idOrNil(payments[v.Transfer])})
 	}
 	return out, nil
-}
-
-// sheet is a statement with those whom it names.
-type sheet struct {
-	journal  *ledger.Journal
-	parties  map[ledger.ID]Party
-	payments map[ledger.ID]*string
-}
-
-// journal is the statement of an account, wherever its book is.
-func (a *API) journal(c *call, m *activitypub.Money, x *ledger.Account, from, to time.Time) (*sheet, error) {
-	s := &sheet{parties: map[ledger.ID]Party{}, payments: map[ledger.ID]*string{}}
-	if x == nil {
-		abroad, err := a.Node.AskStatement(c.ctx, c.by(), m)
-		if err != nil {
-			return nil, err
-		}
-		abroad.Between(instant(from), instant(to))
-		s.journal = &abroad.Journal
-		for i, h := range s.journal.Holders {
-			p, err := a.party(c, storage.IRI(h.Ref))
-			if err != nil {
-				return nil, err
-			}
-			s.parties[h.ID], s.journal.Holders[i].Name = p, p.Handle
-		}
-		return s, nil
-	}
-	kept, more, err := a.DB.Statement(c.ctx, x.ID, from, to, maxStatement)
-	if err != nil {
-		return nil, err
-	}
-	if more {
-		return nil, &activitypub.InvalidError{Field: "from", Msg: "more than 10000 entries: ask for a shorter time"}
-	}
-	s.journal = &ledger.Journal{Currency: m.Book, Of: x.ID, Opening: kept.Opening, Closing: kept.Closing, From: instant(from), To: instant(to)}
-	name := func(id ledger.ID) error {
-		if _, named := s.parties[id]; named {
-			return nil
-		}
-		other, err := a.DB.AccountByID(c.ctx, id)
-		if err != nil {
-			return err
-		}
-		p, err := a.party(c, storage.IRI(other.Ref))
-		if err != nil {
-			return err
-		}
-		s.parties[id] = p
-		s.journal.Holders = append(s.journal.Holders, ledger.Holder{ID: id, Ref: other.Ref, Name: p.Handle, Role: other.Role, OpenedAt: other.OpenedAt})
-		return nil
-	}
-	if err := name(x.ID); err != nil {
-		return nil, err
-	}
-	for _, l := range kept.Lines {
-		if err := name(l.Other); err != nil {
-			return nil, err
-		}
-		v := ledger.Movement{Seq: l.Seq, At: l.At, Transfer: l.Transfer, Code: l.Code, Debit: l.Other, Credit: x.ID, Amount: l.Change, CreditAfter: ledger.At(l.Balance)}
-		if l.Change < 0 {
-			v.Debit, v.Credit, v.Amount, v.DebitAfter, v.CreditAfter = x.ID, l.Other, -l.Change, ledger.At(l.Balance), ledger.Bound{}
-		}
-		p, err := a.DB.PaymentByTransfer(c.ctx, l.Transfer)
-		switch {
-		case err == nil:
-			v.Memo, s.payments[l.Transfer] = p.Memo, idOrNil(p.ID)
-		case !errors.Is(err, storage.ErrNotFound):
-			return nil, err
-		}
-		s.journal.Movements = append(s.journal.Movements, v)
-	}
-	return s, nil
-}
-
-func instant(t time.Time) ledger.Instant {
-	if t.IsZero() {
-		return 0
-	}
-	return ledger.Instant(t.UnixNano())
 }
