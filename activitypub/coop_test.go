@@ -316,6 +316,9 @@ func TestAsManyAdminsApproveAsTheCoopWants(t *testing.T) {
 		other := h.Coop(h.people["bo"], "mill")
 		r, err := h.Join(ctx, h.people["cleo"], other.Actor, activitypub.JoinDraft{})
 		h.must(err)
+		if _, err := h.JoinCaseOf(ctx, h.coop, r.ID); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("the bakery reads who asks the mill: %v", err)
+		}
 		if _, err := h.ApproveJoin(ctx, h.coop, r.ID); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("got %v", err)
 		}
