@@ -266,3 +266,43 @@ func TestPAY295APaymentIsDecidedOnItsPageAlone(t *testing.T) {
 		t.Errorf("anna has %d, %v", a.Balance(), err)
 	}
 }
+
+// TestWhoIsOnBothSidesChooses: somebody orders from her own co-op, pays it, and decides for it too.
+func TestWhoIsOnBothSidesChooses(t *testing.T) {
+	s := newSite(t)
+	baker := s.coop("baker", "The Bakery")
+	own, err := s.db.ActorByID(t.Context(), baker.User.ActorID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	her := activitypub.By{User: baker.User, Actor: own}
+	c, err := s.node.FoundCurrency(t.Context(), baker, activitypub.NewCurrency{Code: "GRN", Kind: ledger.Mutual, CreditLimit: "100"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.node.OpenAccount(t.Context(), baker, c, own); err != nil {
+		t.Fatal(err)
+	}
+	order, err := s.node.PlaceOrder(t.Context(), her, activitypub.OrderDraft{Offer: s.offer(baker, activitypub.OfferDraft{Title: "A loaf"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.register("read")
+	path := "/orders/" + order.ID.String()
+	hers, its := path+"?as="+own.ID.String(), path+"?as="+baker.Actor.ID.String()
+	b.decides("by_baker", its, "accept", "")
+	s.wantNot(b.browse("GET", hers, nil), `value="fulfil"`)
+	b.decides("by_baker", path, "fulfil", "")
+	s.want(b.browse("GET", path, nil), http.StatusOK, `href="?as=`+own.ID.String()+`"`)
+	b.decides("by_baker", hers, "confirm", "")
+	s.want(b.browse("GET", path+"?as=1", nil), http.StatusOK, "You look at it as <bdi>The Bakery</bdi>") // nobody else's side
+	p, err := s.node.Pay(t.Context(), her, activitypub.PayOrder{Currency: activitypub.MoneyHere(c), To: baker.Actor, Amount: "2", Hold: ledger.MinTimeout * 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wantNot(b.browse("GET", "/payments/"+p.ID.String()+"?as="+own.ID.String(), nil), `value="take"`)
+	b.decides("by_baker", "/payments/"+p.ID.String(), "take", "")
+	if a, err := s.db.Account(t.Context(), c, baker.Actor.IRI); err != nil || a.Balance() != 200 {
+		t.Errorf("the bakery has %d, %v", a.Balance(), err)
+	}
+}

@@ -16,7 +16,8 @@ import (
 type orderDesk struct {
 	Order      *storage.Order
 	Offer      *storage.Offer
-	As         profileCard // on whose side she is
+	As         profileCard    // on whose side she is
+	Instead    *storage.Actor // the other side, where that is hers as well
 	Other      profileCard
 	What       string
 	Summary    string
@@ -34,30 +35,26 @@ type orderDesk struct {
 // Can reports whether she can do something now.
 func (o orderDesk) Can(act string) bool { return slices.Contains(o.Acts, act) }
 
-// orderFor finds an order for one of its sides.
-func (p *Pages) orderFor(c echo.Context, v *visitor) (*storage.Order, *storage.Actor, error) {
+// orderFor finds an order, and the sides of it that are hers.
+func (p *Pages) orderFor(c echo.Context, v *visitor) (o *storage.Order, sides []*storage.Actor, err error) {
 	ctx := c.Request().Context()
 	id, err := storage.ParseID(c.Param("id"))
 	if err != nil {
 		return nil, nil, storage.ErrNotFound
 	}
-	o, err := p.DB.OrderByID(ctx, id)
-	if err != nil {
+	if o, err = p.DB.OrderByID(ctx, id); err != nil {
 		return nil, nil, err
 	}
-	parties, err := p.DB.ActorsByID(ctx, []storage.ID{o.ProposerID, o.ResponderID})
-	if err != nil {
-		return nil, nil, err
+	var parties []storage.IRI
+	for _, id := range []storage.ID{o.ProposerID, o.ResponderID} {
+		a, err := p.DB.ActorByID(ctx, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		parties = append(parties, a.IRI)
 	}
-	var iris []storage.IRI
-	for _, a := range parties {
-		iris = append(iris, a.IRI)
-	}
-	sides, err := p.sides(c, v, iris...)
-	if err != nil {
-		return nil, nil, err
-	}
-	return o, sides[0], nil
+	sides, err = p.sides(c, v, parties...)
+	return o, sides, err
 }
 
 // order is the page of an order, and what its buttons do.
@@ -66,19 +63,20 @@ func (p *Pages) order(c echo.Context) error {
 	if v == nil || err != nil {
 		return err
 	}
-	o, as, err := p.orderFor(c, v)
+	o, sides, err := p.orderFor(c, v)
 	if err != nil {
 		return err
 	}
 	if c.Request().Method != http.MethodPost {
-		return p.showDesk(c, v, http.StatusOK, o, as, orderDesk{})
+		return p.showDesk(c, v, http.StatusOK, o, sides, orderDesk{})
 	}
-	return p.moveOrder(c, v, o, as)
+	return p.moveOrder(c, v, o, sides)
 }
 
 // moveOrder does what a button says, and shows how the order stands then.
-func (p *Pages) moveOrder(c echo.Context, v *visitor, o *storage.Order, as *storage.Actor) error {
+func (p *Pages) moveOrder(c echo.Context, v *visitor, o *storage.Order, sides []*storage.Actor) error {
 	form := c.Request().PostForm
+	as, _ := chosen(c, sides)
 	var (
 		refused *activitypub.Problem
 		invalid *activitypub.InvalidError
@@ -86,7 +84,7 @@ func (p *Pages) moveOrder(c echo.Context, v *visitor, o *storage.Order, as *stor
 	_, err := p.Node.MoveOrder(c.Request().Context(), activitypub.By{User: v.user, Actor: as}, o.ID, form.Get("act"), form.Get("words"))
 	switch {
 	case err == nil:
-		return c.Redirect(http.StatusSeeOther, c.Request().URL.Path)
+		return c.Redirect(http.StatusSeeOther, c.Request().URL.RequestURI())
 	case errors.As(err, &refused), errors.As(err, &invalid):
 		status, why := http.StatusUnprocessableEntity, err.Error()
 		if refused != nil {
@@ -95,14 +93,16 @@ func (p *Pages) moveOrder(c echo.Context, v *visitor, o *storage.Order, as *stor
 		if o, err = p.DB.OrderByID(c.Request().Context(), o.ID); err != nil { // as it stands by now
 			return err
 		}
-		return p.showDesk(c, v, status, o, as, orderDesk{Refused: strings.TrimSuffix(why, "."), Words: form.Get("words")})
+		return p.showDesk(c, v, status, o, sides, orderDesk{Refused: strings.TrimSuffix(why, "."), Words: form.Get("words")})
 	default:
 		return err
 	}
 }
 
-func (p *Pages) showDesk(c echo.Context, v *visitor, status int, o *storage.Order, as *storage.Actor, body orderDesk) error {
+func (p *Pages) showDesk(c echo.Context, v *visitor, status int, o *storage.Order, sides []*storage.Actor, body orderDesk) error {
 	ctx := c.Request().Context()
+	as, instead := chosen(c, sides)
+	body.Instead = instead
 	f, err := p.DB.OfferByID(ctx, o.OfferID)
 	if err != nil {
 		return err

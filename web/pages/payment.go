@@ -16,8 +16,9 @@ import (
 // paymentDesk is a payment as one of its sides sees it who is signed in.
 type paymentDesk struct {
 	Payment  *storage.Payment
-	As       profileCard // on whose side she is
-	Gets     bool        // it is paid
+	As       profileCard    // on whose side she is
+	Instead  *storage.Actor // the other side, where that is hers as well
+	Gets     bool           // it is paid
 	Other    profileCard
 	Amount   string
 	Proposer string // who has proposed what waits for a second person
@@ -32,7 +33,8 @@ type paymentDesk struct {
 // Can reports whether she can do something now.
 func (d paymentDesk) Can(act string) bool { return slices.Contains(d.Acts, act) }
 
-func (p *Pages) paymentFor(c echo.Context, v *visitor) (*storage.Payment, *storage.Actor, error) {
+// paymentFor finds a payment, and the sides of it that are hers: first the one that decides, if one does.
+func (p *Pages) paymentFor(c echo.Context, v *visitor) (*storage.Payment, []*storage.Actor, error) {
 	id, err := storage.ParseID(c.Param("id"))
 	if err != nil {
 		return nil, nil, storage.ErrNotFound
@@ -41,14 +43,12 @@ func (p *Pages) paymentFor(c echo.Context, v *visitor) (*storage.Payment, *stora
 	if err != nil {
 		return nil, nil, err
 	}
-	sides, err := p.sides(c, v, x.Payer, x.Payee)
-	if err != nil {
-		return nil, nil, err
+	parties := []storage.IRI{x.Payer, x.Payee}
+	if x.State == storage.PaymentHeld {
+		slices.Reverse(parties)
 	}
-	if x.State == storage.PaymentHeld && len(sides) == 2 {
-		return x, sides[1], nil // it is for the payee to decide
-	}
-	return x, sides[0], nil
+	sides, err := p.sides(c, v, parties...)
+	return x, sides, err
 }
 
 // payment is the page of a payment, and what its buttons do.
@@ -57,18 +57,19 @@ func (p *Pages) payment(c echo.Context) error {
 	if v == nil || err != nil {
 		return err
 	}
-	x, as, err := p.paymentFor(c, v)
+	x, sides, err := p.paymentFor(c, v)
 	if err != nil {
 		return err
 	}
 	if c.Request().Method != http.MethodPost {
-		return p.showPayment(c, v, http.StatusOK, x, as, paymentDesk{})
+		return p.showPayment(c, v, http.StatusOK, x, sides, paymentDesk{})
 	}
-	return p.decidePayment(c, v, x, as)
+	return p.decidePayment(c, v, x, sides)
 }
 
 // decidePayment says yes or no to what waits for a second person, and takes what is held or lets it go. Nothing else moves on this page.
-func (p *Pages) decidePayment(c echo.Context, v *visitor, x *storage.Payment, as *storage.Actor) (err error) {
+func (p *Pages) decidePayment(c echo.Context, v *visitor, x *storage.Payment, sides []*storage.Actor) (err error) {
+	as, _ := chosen(c, sides)
 	ctx, by, form := c.Request().Context(), activitypub.By{User: v.user, Actor: as}, c.Request().PostForm
 	switch form.Get("act") {
 	case "approve":
@@ -90,7 +91,7 @@ func (p *Pages) decidePayment(c echo.Context, v *visitor, x *storage.Payment, as
 	)
 	switch {
 	case err == nil:
-		return c.Redirect(http.StatusSeeOther, c.Request().URL.Path)
+		return c.Redirect(http.StatusSeeOther, c.Request().URL.RequestURI())
 	case errors.As(err, &refused), errors.As(err, &invalid), errors.As(err, &unpaid), errors.As(err, &denied):
 		why := err.Error()
 		if invalid != nil {
@@ -99,14 +100,16 @@ func (p *Pages) decidePayment(c echo.Context, v *visitor, x *storage.Payment, as
 		if x, err = p.DB.PaymentByID(ctx, x.ID); err != nil { // as it stands by now
 			return err
 		}
-		return p.showPayment(c, v, http.StatusUnprocessableEntity, x, as, paymentDesk{Refused: strings.TrimSuffix(why, "."), Words: form.Get("words")})
+		return p.showPayment(c, v, http.StatusUnprocessableEntity, x, sides, paymentDesk{Refused: strings.TrimSuffix(why, "."), Words: form.Get("words")})
 	default:
 		return err
 	}
 }
 
-func (p *Pages) showPayment(c echo.Context, v *visitor, status int, x *storage.Payment, as *storage.Actor, body paymentDesk) error {
+func (p *Pages) showPayment(c echo.Context, v *visitor, status int, x *storage.Payment, sides []*storage.Actor, body paymentDesk) error {
 	ctx := c.Request().Context()
+	as, instead := chosen(c, sides)
+	body.Instead = instead
 	m, err := p.Node.MoneyOf(ctx, x)
 	if err != nil {
 		return err

@@ -163,7 +163,7 @@ func (p *Pages) member(c echo.Context) (*visitor, error) {
 		return p.render(c, status, "signin", view{Title: "Sign in", NoIndex: true, Body: f})
 	}
 	if c.Request().Method == http.MethodPost && c.Request().PostForm.Get("do") == "signin" {
-		return nil, p.takeSignIn(c, show, func() error { return c.Redirect(http.StatusSeeOther, c.Request().URL.Path) })
+		return nil, p.takeSignIn(c, show, func() error { return c.Redirect(http.StatusSeeOther, c.Request().URL.RequestURI()) })
 	}
 	v, err := p.visitor(c)
 	switch {
@@ -205,6 +205,17 @@ func (p *Pages) sides(c echo.Context, v *visitor, parties ...storage.IRI) (out [
 		return nil, storage.ErrNotFound
 	}
 	return out, nil
+}
+
+// chosen is the side as whom she looks, and the other one when that is hers, too: the one that she has asked for (?as=), or the first.
+func chosen(c echo.Context, sides []*storage.Actor) (as, instead *storage.Actor) {
+	if len(sides) == 1 {
+		return sides[0], nil
+	}
+	if c.QueryParam("as") == sides[1].ID.String() {
+		return sides[1], sides[0]
+	}
+	return sides[0], sides[1]
 }
 
 // tries bounds how often somebody may be guessed at: burst times, then once every pause. Nobody is locked out for longer than that.
