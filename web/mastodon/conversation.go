@@ -32,13 +32,9 @@ func (a *API) talks(ctx context.Context, reader *storage.Actor, rows []storage.C
 		list = append(list, *p)
 		ids = append(ids, others(p, reader)...)
 	}
-	shown, err := a.statuses(ctx, reader, list)
+	statuses, err := a.statusesByID(ctx, reader, list)
 	if err != nil {
 		return nil, err
-	}
-	statuses := map[string]*Status{}
-	for _, s := range shown {
-		statuses[s.ID] = s
 	}
 	known, err := a.accountsByID(ctx, ids)
 	if err != nil {

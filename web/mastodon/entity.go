@@ -495,6 +495,16 @@ func (a *API) statuses(ctx context.Context, reader *storage.Actor, posts []stora
 	return out, nil
 }
 
+// statusesByID are the entities of posts as reader sees them, by the ids that apps know.
+func (a *API) statusesByID(ctx context.Context, reader *storage.Actor, posts []storage.Post) (map[string]*Status, error) {
+	list, err := a.statuses(ctx, reader, posts)
+	out := make(map[string]*Status, len(list))
+	for _, s := range list {
+		out[s.ID] = s
+	}
+	return out, err
+}
+
 func (a *API) statusOf(ctx context.Context, reader *storage.Actor, p *storage.Post) (*Status, error) {
 	out, err := a.statuses(ctx, reader, []storage.Post{*p})
 	if err != nil {

@@ -65,13 +65,9 @@ func (a *API) news(ctx context.Context, reader *storage.Actor, rows []storage.No
 	for _, p := range kept {
 		list = append(list, *p)
 	}
-	shown, err := a.statuses(ctx, reader, list)
+	statuses, err := a.statusesByID(ctx, reader, list)
 	if err != nil {
 		return nil, err
-	}
-	statuses := map[string]*Status{}
-	for _, s := range shown {
-		statuses[s.ID] = s
 	}
 	out := []*Notification{}
 	for _, n := range rows {
