@@ -18,8 +18,9 @@ var (
 	ErrConflict = errors.New("already exists")
 	// ErrClosed: the database was closed before the transaction had its turn; nothing of it was stored.
 	ErrClosed = errors.New("database is closed")
-	// ErrBusy: too many transactions wait already; nothing of this one was stored, and it may be tried again later.
-	ErrBusy = errors.New("too many transactions are waiting")
+	// ErrBusy: too many transactions wait already, or another copy of the node held a row for too long; nothing of this one was stored, and
+	// it may be tried again later.
+	ErrBusy = errors.New("the database is busy")
 	// ErrUnknown: the connection was lost or the disk failed during COMMIT, so the transaction is stored as a whole or not at all, and nobody can say which.
 	ErrUnknown = errors.New("lost during commit")
 	// ErrBroken: the disk failed during a COMMIT before; nothing was stored, and nothing will be until the database is opened anew.
@@ -44,6 +45,12 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	}
 	return err
+}
+
+// lockTimeout reports whether PostgreSQL gave up waiting for a row that another transaction holds.
+func lockTimeout(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "55P03" // lock_not_available
 }
 
 // duplicate is gorm.ErrDuplicatedKey where a statement goes past gorm.

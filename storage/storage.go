@@ -251,16 +251,16 @@ func (db *DB) openPostgres(ctx context.Context, n int) error {
 }
 
 // postgresPool makes connections on which set has been run and which read times as UTC. pgx keeps the statements that it has prepared.
+// They compile nothing (jit): to compile a statement takes longer than any of ours runs, up to seconds when a server has just started,
+// and the writer waits for it with rows locked.
 func postgresPool(dsn, set string) (*sql.DB, error) {
 	c, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
 	}
+	set = "SET jit = off; " + set
 	return stdlib.OpenDB(*c, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		conn.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})
-		if set == "" {
-			return nil
-		}
 		_, err := conn.Exec(ctx, set)
 		return err
 	})), nil

@@ -456,6 +456,9 @@ func (w *writer) exec(query string) error {
 
 // answer tells t's caller, once.
 func (w *writer) answer(t *turn, err error) {
+	if lockTimeout(err) {
+		err = fmt.Errorf("%w: %w", ErrBusy, err)
+	}
 	if t.state.CompareAndSwap(taken, answered) {
 		t.done <- err
 	}

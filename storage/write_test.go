@@ -546,6 +546,51 @@ func TestPostgresCollisionsAndLostConnectionsAreTriedAgain(t *testing.T) {
 	}
 }
 
+func TestPostgresARowThatAnotherCopyHoldsForTooLongIsBusy(t *testing.T) {
+	b := newBakery(t, storagetest.Postgres(t))
+	ctx := t.Context()
+	b.must(b.order(ctx, "rye"))
+	other := &bakery{storagetest.Again(t, b.DB), t}
+	locked, release := make(chan struct{}), make(chan struct{})
+	held := make(chan error, 1)
+	go func() {
+		held <- other.Transaction(ctx, func(tx *storage.DB) error {
+			err := tx.Q(ctx).Exec("UPDATE loafs SET size = 2").Error
+			close(locked)
+			<-release
+			return err
+		})
+	}()
+	<-locked
+	err := b.Transaction(ctx, func(tx *storage.DB) error {
+		if err := tx.Q(ctx).Exec("SET LOCAL lock_timeout = '20ms'").Error; err != nil {
+			return err
+		}
+		return tx.Exec(ctx, "UPDATE loafs SET size = 3")
+	})
+	if !errors.Is(err, storage.ErrBusy) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+	close(release)
+	b.must(<-held)
+	b.must(b.Exec(ctx, "UPDATE loafs SET size = 3"))
+}
+
+// PostgreSQL compiles what it takes for dear, which is every statement without an index where seqscan is off: seconds, on a busy machine.
+func TestPostgresCompilesNothing(t *testing.T) {
+	b := newBakery(t, storagetest.Postgres(t))
+	jit := func(db *storage.DB) error {
+		var on string
+		if err := db.Q(t.Context()).Raw("SELECT current_setting('jit')").Scan(&on).Error; err != nil || on != "off" {
+			return fmt.Errorf("jit is %q, want off (%v)", on, err)
+		}
+		return nil
+	}
+	if err := errors.Join(jit(b.DB), b.Transaction(t.Context(), jit)); err != nil {
+		t.Error(err)
+	}
+}
+
 // BenchmarkTransaction is one small transaction (read, update, insert) of 32 callers at once, with shared commits and with one commit each.
 func BenchmarkTransaction(b *testing.B) {
 	perOp := map[string]float64{}

@@ -466,6 +466,8 @@ CREATE INDEX grants_app ON grants (app_id);
 
 CREATE INDEX grants_created ON grants (created_at);
 
+CREATE INDEX grants_user ON grants (user_id);
+
 CREATE TABLE hashtags (
   name    TEXT NOT NULL,
   post_id INTEGER NOT NULL REFERENCES posts (id),
@@ -1096,6 +1098,8 @@ CREATE TABLE tokens (
 );
 
 CREATE INDEX tokens_app ON tokens (app_id);
+
+CREATE INDEX tokens_grant ON tokens (grant_id);
 
 CREATE INDEX tokens_user ON tokens (user_id);
 
