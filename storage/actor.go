@@ -108,11 +108,10 @@ var unseen = []string{"raw", "source", "inbox", "shared_inbox", "outbox", "follo
 
 // Faces is ActorsByID for lists that people read: without what they are not shown (unseen).
 func (db *DB) Faces(ctx context.Context, ids []ID) ([]Actor, error) {
-	var as []Actor
 	if len(ids) == 0 {
-		return as, nil
+		return nil, nil
 	}
-	return as, translate(db.q(ctx).Omit(unseen...).Where("id IN ?", padded(ids)).Find(&as).Error)
+	return found[Actor](db.q(ctx).Omit(unseen...).Where("id IN ?", padded(ids)))
 }
 
 // LocalActor finds an actor of this node by name, in any case, or ErrNotFound. Deleted actors are found too.

@@ -2,8 +2,11 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 
+	"github.com/mattn/go-sqlite3"
 	"gorm.io/gorm"
 
 	"planet/ledger"
@@ -19,6 +22,28 @@ func (db *DB) Q(ctx context.Context) *gorm.DB { return db.q(ctx) }
 
 // Create is how a noun inserts a row with an id.
 func (db *DB) Create(ctx context.Context, id *ID, row any) error { return db.create(ctx, id, row) }
+
+// Planned leaves one connection to read, and says how many columns SQLite has looked up since, while it planned statements, there and on the
+// connection that writes (sqlite3_set_authorizer).
+func (db *DB) Planned(ctx context.Context) (columns func() int64, err error) {
+	var n atomic.Int64
+	watch := func(c any) error {
+		c.(*sqlite3.SQLiteConn).RegisterAuthorizer(func(op int, _, _, _ string) int {
+			if op == sqlite3.SQLITE_READ {
+				n.Add(1)
+			}
+			return sqlite3.SQLITE_OK
+		})
+		return nil
+	}
+	db.pool.SetMaxOpenConns(1)
+	conn, err := db.pool.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	write := func(*DB) error { return db.writer.conn.Raw(watch) }
+	return n.Load, errors.Join(conn.Raw(watch), conn.Close(), db.Transaction(ctx, write))
+}
 
 // Waiting is how many turns stand in the writer's queue.
 func (db *DB) Waiting() int {

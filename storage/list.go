@@ -84,9 +84,7 @@ func (db *DB) ListTimeline(ctx context.Context, l *List, p Page) ([]Post, error)
 	case "list":
 		q = q.Where("(in_reply_to = '' OR in_reply_to_id IN (SELECT r.id FROM posts r JOIN list_members m ON m.target_id = r.actor_id WHERE m.list_id = ? AND r.id = posts.in_reply_to_id))", l.ID)
 	}
-	var ps []Post
-	err := p.of(db.audible(q, l.ActorID)).Find(&ps).Error
-	return ps, translate(err)
+	return found[Post](p.of(db.audible(q, l.ActorID)))
 }
 
 // InList reports whether a post belongs to the timeline of a list.

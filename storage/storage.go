@@ -178,7 +178,9 @@ func (db *DB) openSQLite(ctx context.Context, n int) error {
 	if db.pool, err = sql.Open(db.driver, sqliteDSN(db.dsn, false)); err != nil {
 		return err
 	}
-	return db.openGorm(ctx, n, func(c gorm.ConnPool) gorm.Dialector { return sqlite.New(sqlite.Config{Conn: c}) })
+	return db.openGorm(ctx, n, func(c gorm.ConnPool) gorm.Dialector {
+		return steadyDialector{sqlite.New(sqlite.Config{Conn: c}).(*sqlite.Dialector)}
+	})
 }
 
 // patient calls fn again while the database is locked, for five seconds: where SQLite changes a new file to WAL it does not wait by itself.
