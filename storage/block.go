@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -132,10 +133,11 @@ func (db *DB) MutedConversations(ctx context.Context, actor ID, among []string) 
 	if len(among) == 0 {
 		return out, nil
 	}
-	var names []string
-	err := db.q(ctx).Model(&mutedConversation{}).Where("actor_id = ? AND conversation IN ?", actor, padded(append([]string(nil), among...))).Pluck("conversation", &names).Error
-	for _, name := range names {
+	const query = "SELECT conversation FROM muted_conversations WHERE actor_id = ? AND conversation IN ?"
+	return out, db.spread(ctx, query, []any{actor, padded(append([]string(nil), among...))}, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
 		out[name] = true
-	}
-	return out, translate(err)
+		return err
+	})
 }

@@ -91,9 +91,9 @@ func (db *DB) DeleteFilterPost(ctx context.Context, id ID) error {
 
 // Filters lists an actor's filters with their words and posts, those that have expired too.
 func (db *DB) Filters(ctx context.Context, actor ID) ([]Filter, error) {
-	var fs []Filter
-	if err := db.q(ctx).Where("actor_id = ?", actor).Order("id").Find(&fs).Error; err != nil || len(fs) == 0 {
-		return nil, translate(err)
+	fs, err := found[Filter](db.q(ctx).Where("actor_id = ?", actor).Order("id"), 4)
+	if err != nil || len(fs) == 0 {
+		return nil, err
 	}
 	var ks []FilterKeyword
 	if err := db.q(ctx).Where("filter_id IN (SELECT id FROM filters WHERE actor_id = ?)", actor).Order("id").Find(&ks).Error; err != nil {

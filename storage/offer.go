@@ -394,11 +394,12 @@ func (db *DB) KnowsHost(ctx context.Context, domain string) (bool, error) {
 
 // OffersOfPosts reads the offers that several posts carry, by post.
 func (db *DB) OffersOfPosts(ctx context.Context, posts []ID) (map[ID]*Offer, error) {
-	var os []Offer
-	if len(posts) > 0 {
-		if err := db.q(ctx).Where("post_id IN ?", padded(append([]ID(nil), posts...))).Find(&os).Error; err != nil {
-			return nil, translate(err)
-		}
+	if len(posts) == 0 {
+		return nil, nil
+	}
+	os, err := found[Offer](db.q(ctx).Where("post_id IN ?", some(posts)), 1)
+	if err != nil {
+		return nil, err
 	}
 	out := make(map[ID]*Offer, len(os))
 	for i := range os {

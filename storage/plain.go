@@ -64,6 +64,34 @@ func (db *DB) each(ctx context.Context, query string, args []any, fn func(*sql.R
 	return eachRow(ctx, conn, db.numbered(query), args, fn)
 }
 
+// spread is each for statements with IN ?, where a value is a list: of ids or texts, and never empty (see some).
+func (db *DB) spread(ctx context.Context, query string, args []any, fn func(*sql.Rows) error) error {
+	var b strings.Builder
+	var all []any
+	for i, part := range strings.Split(query, "?") {
+		if b.WriteString(part); i == len(args) {
+			break
+		}
+		before := len(all)
+		switch list := args[i].(type) {
+		case []ID:
+			for _, id := range list {
+				all = append(all, int64(id))
+			}
+		case []string:
+			for _, s := range list {
+				all = append(all, s)
+			}
+		default:
+			all = append(all, list)
+			b.WriteByte('?')
+			continue
+		}
+		b.WriteString("(?" + strings.Repeat(", ?", len(all)-before-1) + ")")
+	}
+	return db.each(ctx, b.String(), all, fn)
+}
+
 func eachRow(ctx context.Context, conn gorm.ConnPool, query string, args []any, fn func(*sql.Rows) error) error {
 	rows, err := conn.QueryContext(ctx, query, args...)
 	return scanned(rows, err, fn)
@@ -123,8 +151,8 @@ func (db *DB) take(ctx context.Context, row any, where string, args ...any) erro
 }
 
 // found is q.Find for what many people read, many rows at a time: gorm writes the statement, and its rows go past it into the fields of T.
-// A column that may be NULL is a pointer, bytes or JSON in T.
-func found[T any](q *gorm.DB) ([]T, error) {
+// A column that may be NULL is a pointer, bytes or JSON in T. about is how many rows are expected.
+func found[T any](q *gorm.DB, about int) ([]T, error) {
 	q = q.Session(&gorm.Session{DryRun: true}).Find(new([]T))
 	if q.Error != nil {
 		return nil, translate(q.Error)
@@ -149,6 +177,9 @@ func found[T any](q *gorm.DB) ([]T, error) {
 	}
 	var out []T
 	for rows.Next() {
+		if out == nil {
+			out = make([]T, 0, min(about, 80))
+		}
 		out = append(out, *new(T))
 		row := reflect.ValueOf(&out[len(out)-1]).Elem()
 		for i, f := range fields {

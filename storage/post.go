@@ -93,13 +93,17 @@ func (p Page) of(q *gorm.DB) *gorm.DB {
 	if p.MinID > 0 {
 		q = q.Where("id > ?", p.MinID)
 	}
-	if p.Limit <= 0 {
-		p.Limit = 20
-	}
 	if p.Up {
-		return q.Order("id").Limit(p.Limit)
+		return q.Order("id").Limit(p.limit())
 	}
-	return q.Order("id DESC").Limit(p.Limit)
+	return q.Order("id DESC").Limit(p.limit())
+}
+
+func (p Page) limit() int {
+	if p.Limit <= 0 {
+		return 20
+	}
+	return p.Limit
 }
 
 // SavePost inserts a post, or replaces what an edit may change when the IRI is known; ID is set to the row's.
@@ -340,11 +344,12 @@ func (db *DB) CountLocalPosts(ctx context.Context) (int64, error) {
 
 // PostsByID reads several posts that are not deleted, by id.
 func (db *DB) PostsByID(ctx context.Context, ids []ID) (map[ID]*Post, error) {
-	var ps []Post
-	if len(ids) > 0 {
-		if err := db.q(ctx).Where("id IN ? AND deleted_at IS NULL", padded(append([]ID(nil), ids...))).Find(&ps).Error; err != nil {
-			return nil, translate(err)
-		}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	ps, err := found[Post](db.q(ctx).Where("id IN ? AND deleted_at IS NULL", some(ids)), len(ids))
+	if err != nil {
+		return nil, err
 	}
 	out := make(map[ID]*Post, len(ps))
 	for i := range ps {

@@ -246,7 +246,8 @@ func (db *DB) openPostgres(ctx context.Context, n int) error {
 	if err := db.writer.connect(ctx); err != nil {
 		return err
 	}
-	if db.pool, err = postgresPool(db.dsn, "SET default_transaction_read_only = on"); err != nil {
+	// What is read is asked in the same way for everybody: to plan a page of a timeline anew each time takes longer than to find its rows.
+	if db.pool, err = postgresPool(db.dsn, "SET default_transaction_read_only = on; SET plan_cache_mode = force_generic_plan"); err != nil {
 		return err
 	}
 	return db.openGorm(ctx, n, func(c gorm.ConnPool) gorm.Dialector { return postgres.New(postgres.Config{Conn: c}) })

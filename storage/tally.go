@@ -17,11 +17,10 @@ type Mark struct {
 // Tallies counts for several posts at once.
 func (db *DB) Tallies(ctx context.Context, posts []ID) (map[ID]Tally, error) {
 	out, ids := make(map[ID]Tally, len(posts)), some(posts)
-	rows, err := db.q(ctx).Raw(`SELECT 'likes', post_id, COUNT(*) FROM likes WHERE post_id IN ? GROUP BY post_id
+	return out, db.spread(ctx, `SELECT 'likes', post_id, COUNT(*) FROM likes WHERE post_id IN ? GROUP BY post_id
 		UNION ALL SELECT 'boosts', boost_of_id, COUNT(*) FROM posts WHERE boost_of_id IN ? AND deleted_at IS NULL GROUP BY boost_of_id
 		UNION ALL SELECT 'replies', p.id, COUNT(*) FROM posts p JOIN posts r ON r.in_reply_to = p.iri AND r.in_reply_to <> '' AND r.deleted_at IS NULL
-			WHERE p.id IN ? AND r.visibility IN ('public', 'unlisted') GROUP BY p.id`, ids, ids, ids).Rows()
-	return out, scanned(rows, err, func(rows *sql.Rows) error {
+			WHERE p.id IN ? AND r.visibility IN ('public', 'unlisted') GROUP BY p.id`, []any{ids, ids, ids}, func(rows *sql.Rows) error {
 		var of string
 		var id ID
 		var n int64
@@ -45,11 +44,10 @@ func (db *DB) Tallies(ctx context.Context, posts []ID) (map[ID]Tally, error) {
 // Marks finds what a reader has done with several posts.
 func (db *DB) Marks(ctx context.Context, reader ID, posts []ID) (map[ID]Mark, error) {
 	out, ids := make(map[ID]Mark, len(posts)), some(posts)
-	rows, err := db.q(ctx).Raw(`SELECT 'liked', post_id, id FROM likes WHERE actor_id = ? AND post_id IN ?
+	return out, db.spread(ctx, `SELECT 'liked', post_id, id FROM likes WHERE actor_id = ? AND post_id IN ?
 		UNION ALL SELECT 'bookmarked', post_id, id FROM bookmarks WHERE actor_id = ? AND post_id IN ?
 		UNION ALL SELECT 'pinned', post_id, id FROM pins WHERE actor_id = ? AND post_id IN ?
-		UNION ALL SELECT 'boosted', boost_of_id, id FROM posts WHERE actor_id = ? AND boost_of_id IN ? AND deleted_at IS NULL`, reader, ids, reader, ids, reader, ids, reader, ids).Rows()
-	return out, scanned(rows, err, func(rows *sql.Rows) error {
+		UNION ALL SELECT 'boosted', boost_of_id, id FROM posts WHERE actor_id = ? AND boost_of_id IN ? AND deleted_at IS NULL`, []any{reader, ids, reader, ids, reader, ids, reader, ids}, func(rows *sql.Rows) error {
 		var what string
 		var post, id ID
 		if err := rows.Scan(&what, &post, &id); err != nil {
@@ -93,15 +91,12 @@ func (db *DB) AccountTallies(ctx context.Context, actors []ID) (map[ID]AccountTa
 			return nil
 		}
 	}
-	rows, err := db.q(ctx).Raw("SELECT target_id, COUNT(*), 0 FROM follows WHERE target_id IN ? AND state = 'accepted' GROUP BY target_id", ids).Rows()
-	if err := scanned(rows, err, count(func(t *AccountTally, n int64, _ ID) { t.Followers = n })); err != nil {
+	if err := db.spread(ctx, "SELECT target_id, COUNT(*), 0 FROM follows WHERE target_id IN ? AND state = 'accepted' GROUP BY target_id", []any{ids}, count(func(t *AccountTally, n int64, _ ID) { t.Followers = n })); err != nil {
 		return nil, err
 	}
-	rows, err = db.q(ctx).Raw("SELECT actor_id, COUNT(*), 0 FROM follows WHERE actor_id IN ? AND state = 'accepted' GROUP BY actor_id", ids).Rows()
-	if err := scanned(rows, err, count(func(t *AccountTally, n int64, _ ID) { t.Following = n })); err != nil {
+	if err := db.spread(ctx, "SELECT actor_id, COUNT(*), 0 FROM follows WHERE actor_id IN ? AND state = 'accepted' GROUP BY actor_id", []any{ids}, count(func(t *AccountTally, n int64, _ ID) { t.Following = n })); err != nil {
 		return nil, err
 	}
-	rows, err = db.q(ctx).Raw(`SELECT actor_id, COUNT(*), MAX(id) FROM posts WHERE actor_id IN ? AND deleted_at IS NULL AND visibility IN ('public', 'unlisted', 'private')
-		GROUP BY actor_id`, ids).Rows()
-	return out, scanned(rows, err, count(func(t *AccountTally, n int64, last ID) { t.Posts, t.Last = n, last }))
+	return out, db.spread(ctx, `SELECT actor_id, COUNT(*), MAX(id) FROM posts WHERE actor_id IN ? AND deleted_at IS NULL AND visibility IN ('public', 'unlisted', 'private')
+		GROUP BY actor_id`, []any{ids}, count(func(t *AccountTally, n int64, last ID) { t.Posts, t.Last = n, last }))
 }

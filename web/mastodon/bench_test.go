@@ -1,10 +1,13 @@
 package mastodon_test
 
 import (
+	"bytes"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -16,8 +19,8 @@ import (
 	"planet/storage/storagetest"
 )
 
-// BenchmarkHome has eight readers read home timelines of 20 posts at once, from anywhere in 50,000 posts of 1,000 accounts whom each follows. Beside it: the same number of
-// requests for /healthz, and the rows of the timeline alone.
+// BenchmarkHome has eight readers read home timelines of 20 posts at once over HTTP, from anywhere in 50,000 posts of 1,000 accounts whom each follows: each asks again as soon as
+// she has read. Beside it: the same number of requests for /healthz, and the rows of the timeline alone.
 func BenchmarkHome(b *testing.B) { onEach(b, home) }
 
 // onEach runs a benchmark on SQLite, and on PostgreSQL where there is a server (PLANET_TEST_POSTGRES).
@@ -28,6 +31,7 @@ func onEach(b *testing.B, run func(b *testing.B, db *storage.DB)) {
 
 func home(b *testing.B, db *storage.DB) {
 	const accounts, each, readers, requests = 1000, 50, 8, 300
+	defer debug.SetGCPercent(debug.SetGCPercent(300)) // as planet serve does
 	d := newDeskOn(b, db)
 	ctx := b.Context()
 	var follow []storage.ID
@@ -86,6 +90,9 @@ func home(b *testing.B, db *storage.DB) {
 			b.Fatal(err)
 		}
 	}
+	if db.Dialect() == "postgres" { // which otherwise counts what it holds when it finds the time, in the middle of this
+		storagetest.Exec(b, db, "ANALYZE")
+	}
 	measure := func(one func(reader, i int)) (p50, p99 time.Duration) {
 		var mu sync.Mutex
 		var all []time.Duration
@@ -107,35 +114,52 @@ func home(b *testing.B, db *storage.DB) {
 		return all[len(all)/2], all[len(all)*99/100]
 	}
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	server := httptest.NewServer(d.web.Handler())
+	defer server.Close()
+	server.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = readers
+	var buffers [readers]bytes.Buffer
+	read := func(by int, token, path string) []byte { // a call of the handler would not let others have their turn, as waiting for the network does
+		r, err := http.NewRequestWithContext(ctx, "GET", server.URL+path, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.Host = "rye.example"
+		r.Header.Set("Authorization", "Bearer "+token)
+		w, err := server.Client().Do(r)
+		if err != nil {
+			b.Error(err)
+			return nil
+		}
+		defer w.Body.Close()
+		body := &buffers[by]
+		body.Reset()
+		if _, err = body.ReadFrom(w.Body); err != nil || w.StatusCode != 200 {
+			b.Errorf("%d %s %v", w.StatusCode, body, err)
+		}
+		return body.Bytes()
+	}
 	anywhere := func(r, i int) {
 		at := ids[len(ids)-1-(i*977+r*131)%(len(ids)-100)]
-		w := d.ask(tokens[r], "GET", "/api/v1/timelines/home?max_id="+at.String(), nil)
-		if w.Code != 200 || w.Body.Len() < 1000 {
-			b.Errorf("%d %s", w.Code, w.Body)
+		if body := read(r, tokens[r], "/api/v1/timelines/home?max_id="+at.String()); len(body) < 1000 {
+			b.Errorf("got %s", body)
 		}
 	}
 	anywhere(0, 0)
 	b.ResetTimer()
 	p50, p99 := measure(anywhere)
-	n50, n99 := measure(func(r, _ int) {
-		if w := d.ask(tokens[r], "GET", "/api/v1/timelines/home", nil); w.Code != 200 {
-			b.Errorf("%d %s", w.Code, w.Body)
-		}
-	})
+	n50, n99 := measure(func(r, _ int) { read(r, tokens[r], "/api/v1/timelines/home") })
 	r50, r99 := measure(func(r, i int) {
 		at := ids[len(ids)-1-(i*977+r*131)%(len(ids)-100)]
 		if _, err := d.db.HomeTimeline(ctx, people[r].Actor.ID, storage.Page{MaxID: at}); err != nil {
 			b.Error(err)
 		}
+		runtime.Gosched()
 	})
 	stranger := d.token(d.person("stranger"), "read") // who follows nobody: all posts are looked at
 	one := time.Now()
-	d.ask(stranger, "GET", "/api/v1/timelines/home", nil)
+	read(0, stranger, "/api/v1/timelines/home")
 	b.ReportMetric(ms(time.Since(one)), "of-nobody-followed-ms")
-	h50, _ := measure(func(int, int) {
-		r := httptest.NewRequest("GET", "/healthz", nil)
-		d.web.Handler().ServeHTTP(httptest.NewRecorder(), r)
-	})
+	h50, h99 := measure(func(r, _ int) { read(r, "", "/healthz") })
 	b.StopTimer()
 	b.ReportMetric(ms(p50), "home-p50-ms")
 	b.ReportMetric(ms(p99), "home-p99-ms")
@@ -144,6 +168,7 @@ func home(b *testing.B, db *storage.DB) {
 	b.ReportMetric(ms(r50), "rows-alone-p50-ms")
 	b.ReportMetric(ms(r99), "rows-alone-p99-ms")
 	b.ReportMetric(ms(h50), "healthz-p50-ms")
+	b.ReportMetric(ms(h99), "healthz-p99-ms")
 	b.ReportMetric(float64(runtime.NumCPU()), "processors")
 	b.ReportMetric(0, "ns/op")
 }
