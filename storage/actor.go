@@ -111,7 +111,7 @@ func (db *DB) Faces(ctx context.Context, ids []ID) ([]Actor, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return found[Actor](db.q(ctx).Omit(unseen...).Where("id IN ?", padded(ids)), len(ids))
+	return found[Actor](db, db.q(ctx).Omit(unseen...).Where("id IN ?", padded(ids)), len(ids))
 }
 
 // LocalActor finds an actor of this node by name, in any case, or ErrNotFound. Deleted actors are found too.

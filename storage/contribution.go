@@ -42,8 +42,9 @@ func (db *DB) SaveContribution(ctx context.Context, c *Contribution) error {
 	})
 }
 
+// Of states the index wants both named.
 const contributionColumns = `contributions.*, coalesce((SELECT later.id FROM contributions later
-	WHERE later.corrects = contributions.id AND later.state = 'confirmed'), 0) AS corrected_by`
+	WHERE later.corrects = contributions.id AND later.state = 'confirmed' AND later.state IN ('kept', 'confirmed')), 0) AS corrected_by`
 
 // ContributionByID finds a contribution, or ErrNotFound.
 func (db *DB) ContributionByID(ctx context.Context, id ID) (*Contribution, error) {

@@ -80,8 +80,8 @@ func (db *DB) Enqueue(ctx context.Context, ds []Delivery, s Supersede) error {
 		if err := tx.q(ctx).Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(ds, 200).Error; err != nil || s == SupersedeNone || ds[0].Object == "" {
 			return translate(err)
 		}
-		q := tx.q(ctx).Model(&Delivery{}).Where(`state = ? AND object = ? AND lease_until <= ? AND activity_id <> ?
-			AND inbox IN (SELECT fresh.inbox FROM deliveries fresh WHERE fresh.activity_id = ?)`, DeliveryQueued, ds[0].Object, now, ds[0].ActivityID, ds[0].ActivityID)
+		q := tx.q(ctx).Model(&Delivery{}).Where(`state = 'queued' AND object = ? AND lease_until <= ? AND activity_id <> ?
+			AND inbox IN (SELECT fresh.inbox FROM deliveries fresh WHERE fresh.activity_id = ?)`, ds[0].Object, now, ds[0].ActivityID, ds[0].ActivityID)
 		if s == SupersedeUpdates {
 			q = q.Where("activity_id IN (SELECT id FROM activities WHERE local AND object = ? AND type = 'Update')", ds[0].Object)
 		} else if s == SupersedeAll {

@@ -91,7 +91,7 @@ func (db *DB) DeleteFilterPost(ctx context.Context, id ID) error {
 
 // Filters lists an actor's filters with their words and posts, those that have expired too.
 func (db *DB) Filters(ctx context.Context, actor ID) ([]Filter, error) {
-	fs, err := found[Filter](db.q(ctx).Where("actor_id = ?", actor).Order("id"), 4)
+	fs, err := found[Filter](db, db.q(ctx).Where("actor_id = ?", actor).Order("id"), 4)
 	if err != nil || len(fs) == 0 {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func (db *DB) ListTimeline(ctx context.Context, l *List, p Page) ([]Post, error)
 	case "list":
 		q = q.Where("(in_reply_to = '' OR in_reply_to_id IN (SELECT r.id FROM posts r JOIN list_members m ON m.target_id = r.actor_id WHERE m.list_id = ? AND r.id = posts.in_reply_to_id))", l.ID)
 	}
-	return found[Post](p.of(q.Where(db.audible(l.ActorID))), p.limit())
+	return found[Post](db, p.of(q.Where(db.audible(l.ActorID))), p.limit())
 }
 
 // InList reports whether a post belongs to the timeline of a list.

@@ -60,7 +60,7 @@ func (db *DB) MediaOf(ctx context.Context, post ID) ([]Media, error) {
 	if post == 0 {
 		return ms, nil
 	}
-	return ms, translate(db.q(ctx).Where("post_id = ? AND freed_at IS NULL", post).Order("position, id").Find(&ms).Error)
+	return ms, translate(db.q(ctx).Where("post_id = ? AND post_id <> 0 AND freed_at IS NULL", post).Order("position, id").Find(&ms).Error)
 }
 
 // AttachMedia gives pictures of an actor to a post, in this order behind those that it has. ErrNotFound, and nothing is changed, when
@@ -137,7 +137,7 @@ func (db *DB) FreeMedia(ctx context.Context, id ID) error {
 
 // freeMediaOf ends the use of all pictures of a post, in the transaction that deletes it.
 func (db *DB) freeMediaOf(ctx context.Context, post ID) error {
-	return translate(db.q(ctx).Model(&Media{}).Where("post_id = ? AND freed_at IS NULL", post).Update("freed_at", db.Now().UTC()).Error)
+	return translate(db.q(ctx).Model(&Media{}).Where("post_id = ? AND post_id <> 0 AND freed_at IS NULL", post).Update("freed_at", db.Now().UTC()).Error)
 }
 
 // FreeMediaOfActor ends the use of all pictures that an actor ever uploaded.

@@ -397,7 +397,7 @@ func (db *DB) OffersOfPosts(ctx context.Context, posts []ID) (map[ID]*Offer, err
 	if len(posts) == 0 {
 		return nil, nil
 	}
-	os, err := found[Offer](db.q(ctx).Where("post_id IN ?", some(posts)), 1)
+	os, err := found[Offer](db, db.q(ctx).Where("post_id IN ? AND post_id <> 0", some(posts)), 1)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"time"
 
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
@@ -152,14 +151,14 @@ func (db *DB) take(ctx context.Context, row any, where string, args ...any) erro
 
 // found is q.Find for what many people read, many rows at a time: gorm writes the statement, and its rows go past it into the fields of T.
 // A column that may be NULL is a pointer, bytes or JSON in T. about is how many rows are expected.
-func found[T any](q *gorm.DB, about int) ([]T, error) {
+func found[T any](db *DB, q *gorm.DB, about int) ([]T, error) {
 	q = q.Session(&gorm.Session{DryRun: true}).Find(new([]T))
 	if q.Error != nil {
 		return nil, translate(q.Error)
 	}
 	s := q.Statement
-	query, begin := s.SQL.String(), time.Now()
-	defer func() { q.Logger.Trace(s.Context, begin, func() (string, int64) { return query, -1 }, nil) }()
+	query := s.SQL.String()
+	defer db.slow(s.Context, query)()
 	rows, err := s.ConnPool.QueryContext(s.Context, query, s.Vars...)
 	if err != nil {
 		return nil, translate(err)

@@ -347,7 +347,7 @@ func (db *DB) PostsByID(ctx context.Context, ids []ID) (map[ID]*Post, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	ps, err := found[Post](db.q(ctx).Where("id IN ? AND deleted_at IS NULL", some(ids)), len(ids))
+	ps, err := found[Post](db, db.q(ctx).Where("id IN ? AND deleted_at IS NULL", some(ids)), len(ids))
 	if err != nil {
 		return nil, err
 	}

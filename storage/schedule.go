@@ -114,7 +114,7 @@ func (db *DB) DeleteScheduled(ctx context.Context, id ID) error {
 		if err := one(tx.q(ctx).Where("id = ?", id).Delete(&Scheduled{})); err != nil {
 			return err
 		}
-		return translate(tx.q(ctx).Model(&Media{}).Where("scheduled_id = ?", id).Update("scheduled_id", 0).Error)
+		return translate(tx.q(ctx).Model(&Media{}).Where("scheduled_id = ? AND scheduled_id <> 0", id).Update("scheduled_id", 0).Error)
 	})
 }
 
@@ -125,7 +125,7 @@ func (db *DB) HeldMedia(ctx context.Context, scheduled []ID) (map[ID][]Media, er
 		return out, nil
 	}
 	var ms []Media
-	err := db.q(ctx).Where("scheduled_id IN ? AND freed_at IS NULL", padded(append([]ID(nil), scheduled...))).Order("position, id").Find(&ms).Error
+	err := db.q(ctx).Where("scheduled_id IN ? AND scheduled_id <> 0 AND freed_at IS NULL", padded(append([]ID(nil), scheduled...))).Order("position, id").Find(&ms).Error
 	for _, m := range ms {
 		out[m.ScheduledID] = append(out[m.ScheduledID], m)
 	}

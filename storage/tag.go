@@ -45,7 +45,7 @@ func (db *DB) SearchTags(ctx context.Context, word string, limit int) (names []s
 	}
 	like := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(word) + "%"
 	err = translate(db.q(ctx).Raw(`SELECT DISTINCT h.name FROM hashtags h JOIN posts p ON p.id = h.post_id WHERE h.name LIKE ? ESCAPE '\' AND p.visibility IN ('public', 'unlisted') AND p.deleted_at IS NULL
-		AND p.actor_id NOT IN (SELECT id FROM actors WHERE suspended_at IS NOT NULL OR silenced_at IS NOT NULL) ORDER BY h.name LIMIT ?`, like, limit).Scan(&names).Error)
+		AND (SELECT a.suspended_at IS NULL AND a.silenced_at IS NULL FROM actors a WHERE a.id = p.actor_id) ORDER BY h.name LIMIT ?`, like, limit).Scan(&names).Error)
 	return names, err
 }
 

@@ -21,13 +21,13 @@ func (db *DB) HomeTimeline(ctx context.Context, actor ID, p Page) ([]Post, error
 			AND posts.actor_id NOT IN (SELECT m.target_id FROM list_members m JOIN lists l ON l.id = m.list_id WHERE l.actor_id = ? AND l.exclusive AND m.target_id <> l.actor_id)
 			AND ? ELSE FALSE END`,
 		actor, actor, actor, actor, actor, actor, db.audible(actor))
-	return found[Post](p.of(q).Omit("raw", "source"), p.limit()) // a reader has no use for them, and they are most of a row
+	return found[Post](db, p.of(q).Omit("raw", "source"), p.limit()) // a reader has no use for them, and they are most of a row
 }
 
 // LocalTimeline lists the public posts of this node that answer nobody, newest first.
 func (db *DB) LocalTimeline(ctx context.Context, p Page) ([]Post, error) {
 	q := db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND in_reply_to = '' AND boost_of_id IS NULL AND actor_id IN (SELECT id FROM actors WHERE domain = '' AND suspended_at IS NULL AND silenced_at IS NULL)")
-	return found[Post](p.of(q), p.limit())
+	return found[Post](db, p.of(q), p.limit())
 }
 
 // PostFilter narrows a list of posts down.
@@ -66,25 +66,28 @@ func (f PostFilter) of(q *gorm.DB) *gorm.DB {
 	return q
 }
 
+// heard is what is true of posts whose authors are neither suspended nor silenced. It is asked of each post: of all actors it would be a look at all of them.
+const heard = "(SELECT a.suspended_at IS NULL AND a.silenced_at IS NULL FROM actors a WHERE a.id = posts.actor_id)"
+
 // PublicTimeline lists public posts that share nothing, newest first, also with a hashtag alone; replies only with one. What reader (0: anybody) does not want to hear is left out.
 func (db *DB) PublicTimeline(ctx context.Context, reader ID, f PostFilter, p Page) ([]Post, error) {
 	f.NoBoosts, f.NoReplies = true, f.Tag == ""
-	q := f.of(db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND actor_id NOT IN (SELECT id FROM actors WHERE suspended_at IS NOT NULL OR silenced_at IS NOT NULL)"))
+	q := f.of(db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND " + heard))
 	if reader != 0 {
 		q = q.Where(db.audible(reader))
 	}
-	return found[Post](p.of(q), p.limit())
+	return found[Post](db, p.of(q), p.limit())
 }
 
 // PostsOf lists an actor's posts of some visibilities, newest first.
 func (db *DB) PostsOf(ctx context.Context, actor ID, visibilities []string, f PostFilter, p Page) ([]Post, error) {
-	return found[Post](p.of(f.of(db.q(ctx).Where("actor_id = ? AND deleted_at IS NULL AND visibility IN ?", actor, visibilities))), p.limit())
+	return found[Post](db, p.of(f.of(db.q(ctx).Where("actor_id = ? AND deleted_at IS NULL AND visibility IN ?", actor, visibilities))), p.limit())
 }
 
 // TagTimeline lists the public posts with a hashtag (lower case, without #), newest first.
 func (db *DB) TagTimeline(ctx context.Context, tag string, p Page) ([]Post, error) {
-	q := db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND id IN (SELECT post_id FROM hashtags WHERE name = ?) AND actor_id NOT IN (SELECT id FROM actors WHERE suspended_at IS NOT NULL OR silenced_at IS NOT NULL)", tag)
-	return found[Post](p.of(q), p.limit())
+	q := db.q(ctx).Where("deleted_at IS NULL AND visibility = 'public' AND id IN (SELECT post_id FROM hashtags WHERE name = ?) AND "+heard, tag)
+	return found[Post](db, p.of(q), p.limit())
 }
 
 // audible leaves out what an actor does not want to hear, and nobody is to hear. What does not depend on a post is asked once, not for each.

@@ -674,6 +674,8 @@ CREATE TABLE notifications (
   UNIQUE (actor_id, kind, from_id, post_id, order_id, payment_id)
 );
 
+CREATE INDEX notifications_post ON notifications (post_id);
+
 CREATE TABLE offer_words (
   word     TEXT NOT NULL,
   offer_id INTEGER NOT NULL REFERENCES offers (id),
@@ -878,6 +880,8 @@ CREATE TABLE payments ( -- of the books of this node, and of its people in books
 );
 
 CREATE INDEX payments_due ON payments (next_at) WHERE next_at IS NOT NULL;
+
+CREATE INDEX payments_event ON payments (event) WHERE event <> '';
 
 CREATE INDEX payments_order ON payments (order_id) WHERE order_id <> 0;
 
