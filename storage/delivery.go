@@ -341,8 +341,8 @@ func (db *DB) SaveHost(ctx context.Context, h *Host) error {
 // InboxesToldOf lists the inboxes that anything about a post of ours was sent to, or about a boost of it by one of ours.
 func (db *DB) InboxesToldOf(ctx context.Context, p *Post) ([]IRI, error) {
 	var is []IRI
-	err := db.q(ctx).Model(&Delivery{}).Where(`activity_id IN (SELECT id FROM activities WHERE local AND (object = ?
-		OR object IN (SELECT iri FROM posts WHERE boost_of_id = ?)))`, p.IRI, p.ID).Distinct("inbox").Order("inbox").Pluck("inbox", &is).Error
+	err := db.q(ctx).Model(&Delivery{}).Where(`activity_id IN (SELECT id FROM activities WHERE local AND object = ?
+		UNION ALL SELECT a.id FROM posts p JOIN activities a ON a.object = p.iri AND a.local WHERE p.boost_of_id = ?)`, p.IRI, p.ID).Distinct("inbox").Order("inbox").Pluck("inbox", &is).Error
 	return is, translate(err)
 }
 

@@ -4,8 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +41,55 @@ type Faults struct {
 	how   Failure
 	left  int // statements until it fails
 	hit   bool
-	at    string // the statement that failed
+	at    string          // the statement that failed
+	ran   map[string]bool // the statements
+}
+
+// grows are steps through the tables that get longer as long as a node is used, also by the short names that statements give them.
+var grows = regexp.MustCompile(`^SCAN (activities|actors|conversations|deliveries|entries|follows|hashtags|jobs|likes|media|mentions|notifications|offers|orders|outcomes|payments|post_versions|posts|transfers|[a-z])\b`)
+
+// WantIndexes fails when a statement that was run goes through a whole table that grows, but for those that have a text of except in them, and those that go down
+// from the newest row until a page is full. SQLite uses an index of a part of the rows only where the statement names that part in the same words
+// (https://www.sqlite.org/partialindex.html §3).
+func (f *Faults) WantIndexes(t testing.TB, db *storage.DB, except ...string) {
+	t.Helper()
+	f.mu.Lock()
+	ran := slices.Sorted(maps.Keys(f.ran))
+	f.mu.Unlock()
+	side, _ := sides.Load(db)
+	except = append(except, "ORDER BY id DESC LIMIT", "goose_", "sqlite_")
+	for _, query := range ran {
+		verb, _, _ := strings.Cut(query, " ")
+		if !slices.Contains([]string{"SELECT", "UPDATE", "DELETE", "INSERT"}, verb) || slices.ContainsFunc(except, func(text string) bool { return strings.Contains(query, text) }) {
+			continue
+		}
+		rows, err := side.(*sql.DB).Query("EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?"))...)
+		if err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		err = eachStep(rows, func(step string) {
+			if grows.MatchString(step) {
+				t.Errorf("%s:\n%s", step, query)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// eachStep hands on the steps of a plan (https://www.sqlite.org/eqp.html).
+func eachStep(rows *sql.Rows, fn func(step string)) error {
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			return err
+		}
+		fn(step)
+	}
+	return rows.Err()
 }
 
 // Break makes the n-th statement from now on fail, counted from 1; in whatever connection.
@@ -60,6 +111,7 @@ func (f *Faults) Mend() string {
 func (f *Faults) next(query string) (before, after error, rollback bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.ran[query] = true
 	if !f.armed {
 		return nil, nil, false
 	}
@@ -102,7 +154,7 @@ func Failing(t testing.TB) (*storage.DB, *Faults) {
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := &Faults{}
+	f := &Faults{ran: map[string]bool{}}
 	broken.Store(path, f)
 	t.Cleanup(func() { broken.Delete(path) })
 	return open(t, storage.Config{DSN: path, Driver: failingDriver}), f

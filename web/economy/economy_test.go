@@ -306,6 +306,13 @@ func TestAnAppRunsTheEconomy(t *testing.T) {
 	storagetest.Each(t, anAppRunsTheEconomy)
 }
 
+// Nothing that the story does goes through a whole table.
+func TestNoOperationTakesAWholeTable(t *testing.T) {
+	db, ran := storagetest.Failing(t)
+	anAppRunsTheEconomy(t, db)
+	ran.WantIndexes(t, db)
+}
+
 func anAppRunsTheEconomy(t *testing.T, db *storage.DB) {
 	w := newTownOn(t, db)
 	bakery, ana := w.app(w.rye, w.bakery, "read write payments"), w.app(w.rye, w.ana, "read write payments")

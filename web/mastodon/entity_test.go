@@ -148,6 +148,13 @@ func TestEveryEntityIsWhole(t *testing.T) {
 	storagetest.Each(t, everyEntityIsWhole)
 }
 
+// Nothing that an app reads, or that making it took, goes through a whole table.
+func TestNoEntityTakesAWholeTable(t *testing.T) {
+	db, ran := storagetest.Failing(t)
+	everyEntityIsWhole(t, db)
+	ran.WantIndexes(t, db, "SELECT DISTINCT domain", " LIKE ") // the list of all servers; searches
+}
+
 func everyEntityIsWhole(t *testing.T, db *storage.DB) {
 	d := newDeskOn(t, db)
 	ctx := t.Context()
