@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm/schema"
 
 	"planet/ledger"
 	"planet/storage"
@@ -218,6 +221,30 @@ func TestStatementsArePlannedOnce(t *testing.T) {
 		}
 		if n := columns() - before; n != 0 {
 			t.Errorf("%s: SQLite planned again, and looked up %d columns", what, n)
+		}
+	}
+}
+
+// Rows that go past gorm have a place for NULL wherever a column may be NULL.
+func TestWhatMayBeNullHasAPlaceForIt(t *testing.T) {
+	db := storagetest.New(t)
+	for _, row := range []any{&storage.Post{}, &storage.Actor{}, &storage.Offer{}, &storage.Filter{}} {
+		table, err := schema.Parse(row, &sync.Map{}, schema.NamingStrategy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var nullable []string
+		if err := db.Q(t.Context()).Raw(`SELECT name FROM pragma_table_info(?) WHERE "notnull" = 0 AND pk = 0`, table.Table).Scan(&nullable).Error; err != nil {
+			t.Fatal(err)
+		}
+		if len(nullable) == 0 {
+			t.Errorf("%s: no column may be NULL", table.Table)
+		}
+		for _, name := range nullable {
+			f := table.LookUpField(name)
+			if f == nil || f.Serializer == nil && f.FieldType.Kind() != reflect.Pointer && f.FieldType != reflect.TypeFor[[]byte]() {
+				t.Errorf("%s.%s may be NULL, and its field cannot", table.Table, name)
+			}
 		}
 	}
 }
