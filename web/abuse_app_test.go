@@ -476,6 +476,7 @@ func TestFLO181StreamsThatNobodyReads(t *testing.T) {
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
+		time.Sleep(time.Second) // until who looks for changes has seen that nobody listens
 		synctest.Wait()
 	})
 }
@@ -939,5 +940,6 @@ func TestOAU221StreamsEndWithTheirToken(t *testing.T) {
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
+		time.Sleep(time.Second) // until who looks for changes has seen that nobody listens
 	})
 }
