@@ -44,8 +44,8 @@ func neighbours(t *testing.T, db *storage.DB, seed uint64) {
 	for i := range 15 {
 		people = append(people, actor(t, db, fmt.Sprintf("p%d_%d", seed, i), domains[i%len(domains)]))
 	}
-	any := func() *storage.Actor { return people[rnd.IntN(len(people))] }
-	suspended := any()
+	someone := func() *storage.Actor { return people[rnd.IntN(len(people))] }
+	suspended := someone()
 	must(db.Exec(ctx, fmt.Sprintf("UPDATE actors SET suspended_at = '2026-01-01 00:00:00+00:00' WHERE id = %d", suspended.ID)))
 
 	follows, noBoosts, blocks, mutes, apart := map[pair]bool{}, map[pair]bool{}, map[pair]bool{}, map[pair]bool{}, map[pair]bool{}
@@ -112,7 +112,7 @@ func neighbours(t *testing.T, db *storage.DB, seed uint64) {
 	}
 	var posts []*storage.Post
 	for i := range 300 {
-		a := any()
+		a := someone()
 		p := &storage.Post{IRI: storage.IRI(fmt.Sprintf("https://x.example/%d/%d", seed, i)), ActorID: a.ID, Type: "Note", PublishedAt: db.Now(), Content: "<p>Rye.</p>",
 			Visibility: []string{storage.Public, storage.Unlisted, storage.Private, storage.Direct}[rnd.IntN(4)]}
 		if len(posts) > 0 && once(3) {
@@ -127,7 +127,7 @@ func neighbours(t *testing.T, db *storage.DB, seed uint64) {
 					p.Tags = append(p.Tags, name)
 				}
 			}
-			if to := any(); once(3) {
+			if to := someone(); once(3) {
 				p.Mentions = []storage.Mention{{ActorID: to.ID, IRI: to.IRI, Handle: to.Handle("rye.example")}}
 			}
 		}

@@ -23,7 +23,7 @@ const (
 )
 
 // Transaction runs fn with a handle on which reads see its own writes, and stores all that fn wrote or nothing.
-// It returns nil only after COMMIT has reached the disk, and ErrBusy at once when too many wait. Any error of fn rolls back what fn did and comes back as it is; so does a panic.
+// It returns nil only after COMMIT has reached the disk, and ErrBusy at once when too many wait, or after five seconds when another copy of the node holds a row. Any error of fn rolls back what fn did and comes back as it is; so does a panic.
 //
 // Transactions that wait for each other are run one after another, each under a savepoint, and share one commit and one fsync.
 // Therefore:
@@ -457,6 +457,7 @@ func (w *writer) exec(query string) error {
 // answer tells t's caller, once.
 func (w *writer) answer(t *turn, err error) {
 	if lockTimeout(err) {
+		t.db.Log.Warn("another copy of the node held a row for too long", "err", err)
 		err = fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	if t.state.CompareAndSwap(taken, answered) {
